@@ -1,0 +1,1 @@
+"""Tidegate: a progressive-delivery analysis engine."""

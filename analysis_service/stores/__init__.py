@@ -1,0 +1,1 @@
+"""Where runs are kept: one contract (base.py), interchangeable stores, one conformance suite."""
