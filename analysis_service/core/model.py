@@ -1,0 +1,223 @@
+"""The values everything else is about: metrics, runs, measurements, phases.
+
+Frozen structs, shaped and spelled like Argo's on the wire (camelCase in JSON), so that one definition serves
+the engine, the store and the API. A metric keeps the *text* forms Argo allows (a count may be "{{args.n}}",
+an interval is a Go duration); `core.timing` and `core.limits` read them. Times are UTC-aware datetimes.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Phase(StrEnum):
+    """Argo's phases. NEW is the empty phase of a run that was never reconciled."""
+
+    NEW = ""
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCESSFUL = "Successful"
+    FAILED = "Failed"
+    ERROR = "Error"
+    INCONCLUSIVE = "Inconclusive"
+
+    @property
+    def done(self) -> bool:
+        return self in _DONE
+
+
+_DONE = frozenset({Phase.SUCCESSFUL, Phase.FAILED, Phase.ERROR, Phase.INCONCLUSIVE})
+
+IntOrText = int | str
+"""A limit as written: an integer, or text that is read as one (unparsable text counts as 0, as in Argo)."""
+
+
+class Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Base of all values here: immutable, compared by content, camelCase in JSON."""
+
+
+class SecretKeyRef(Value, frozen=True):
+    name: str
+    key: str
+
+
+class FieldRef(Value, frozen=True):
+    field_path: str
+
+
+class ValueFrom(Value, frozen=True):
+    secret_key_ref: SecretKeyRef | None = None
+    field_ref: FieldRef | None = None
+
+
+class Argument(Value, frozen=True):
+    name: str
+    value: str | None = None  # None: not given; "" is a value
+    value_from: ValueFrom | None = None
+
+
+class Metric(Value, frozen=True):
+    """One metric, Argo's fields as written plus ours (from `on_no_data` on)."""
+
+    name: str
+    interval: str = ""
+    initial_delay: str = ""
+    count: IntOrText | None = None
+    success_condition: str = ""
+    failure_condition: str = ""
+    failure_limit: IntOrText | None = None
+    inconclusive_limit: IntOrText | None = None
+    consecutive_error_limit: IntOrText | None = None
+    consecutive_success_limit: IntOrText | None = None
+    provider: Mapping[str, Any] = {}  # {"prometheus": {...}}: exactly one entry once validated
+    on_no_data: str = ""  # "", fail, error, inconclusive, pass: "" is what Argo does
+    on_na_n: str = msgspec.field(default="", name="onNaN")  # same words
+    min_samples: int | None = None
+    outage_policy: "OutagePolicy | None" = None
+    weight: float | None = None  # share in the false-alarm budget and in a score
+    critical: bool = False
+
+
+class OutagePolicy(Value, frozen=True):
+    """What an unreachable provider means. mode `count` is Argo's: every failed query is an Error measurement;
+    `wait` takes no slot while the provider is down, for at most `max` (a Go duration)."""
+
+    mode: str = "count"
+    max: str = "30m"
+
+
+class DryRunRule(Value, frozen=True):
+    metric_name: str
+
+
+class RetentionRule(Value, frozen=True):
+    metric_name: str
+    limit: int = 0
+
+
+class TemplateRef(Value, frozen=True):
+    template_name: str
+    cluster_scope: bool = False
+
+
+class TtlStrategy(Value, frozen=True):
+    seconds_after_completion: int | None = None
+    seconds_after_failure: int | None = None
+    seconds_after_success: int | None = None
+
+
+class Template(Value, frozen=True):
+    """An AnalysisTemplate or ClusterAnalysisTemplate."""
+
+    name: str
+    namespace: str = ""
+    cluster_scope: bool = False
+    metrics: tuple[Metric, ...] = ()
+    args: tuple[Argument, ...] = ()
+    dry_run: tuple[DryRunRule, ...] = ()
+    measurement_retention: tuple[RetentionRule, ...] = ()
+    templates: tuple[TemplateRef, ...] = ()
+    score: Mapping[str, Any] | None = None  # run-level score block, in Kayenta's shape
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+
+
+class RunSpec(Value, frozen=True):
+    """What a run executes, frozen at creation: templates flattened, arguments merged, secrets by reference."""
+
+    metrics: tuple[Metric, ...]
+    args: tuple[Argument, ...] = ()
+    dry_run: tuple[DryRunRule, ...] = ()
+    measurement_retention: tuple[RetentionRule, ...] = ()
+    ttl_strategy: TtlStrategy | None = None
+    terminate: bool = False
+    strict: bool = False  # Argo's traps off
+    score: Mapping[str, Any] | None = None
+    policies: Mapping[str, str] = {}  # onError, onInconclusive, onNoData as chosen by the caller, for the record
+
+
+class Measurement(Value, frozen=True):
+    """One answer, judged. `ordinal` is its slot in (run, metric): filled at most once, never reused."""
+
+    phase: Phase
+    ordinal: int = 0
+    message: str = ""
+    value: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    resume_at: datetime | None = None
+    metadata: Mapping[str, str] = {}
+    reason: str = ""  # why, in one sentence with the value and the limit; Argo has no such field
+
+    @property
+    def done(self) -> bool:
+        return self.phase.done
+
+
+class MetricResult(Value, frozen=True):
+    """What is known of one metric. Counters are a fold over all its measurements, also those trimmed away."""
+
+    name: str
+    phase: Phase = Phase.NEW
+    message: str = ""
+    measurements: tuple[Measurement, ...] = ()  # newest last; trimmed to the retention limit
+    count: int = 0
+    successful: int = 0
+    failed: int = 0
+    inconclusive: int = 0
+    error: int = 0
+    consecutive_error: int = 0
+    consecutive_success: int = 0
+    dry_run: bool = False
+    metadata: Mapping[str, str] = {}
+    taken: int = 0  # slots used so far = the next measurement's ordinal
+    reason: str = ""
+
+
+class Summary(Value, frozen=True):
+    """Counts of metrics (not of measurements) by outcome."""
+
+    count: int = 0
+    successful: int = 0
+    failed: int = 0
+    inconclusive: int = 0
+    error: int = 0
+
+
+class Run(Value, frozen=True):
+    """An analysis run: frozen spec, and the status that `core.reconcile` moves forward."""
+
+    id: str
+    namespace: str
+    name: str
+    spec: RunSpec
+    phase: Phase = Phase.NEW
+    message: str = ""  # Argo's message, to the letter
+    reason: str = ""  # the verdict's sentence
+    warnings: tuple[str, ...] = ()
+    results: tuple[MetricResult, ...] = ()
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    run_summary: Summary = Summary()
+    dry_run_summary: Summary = Summary()
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    created_at: datetime | None = None
+
+    def result(self, metric: str) -> MetricResult | None:
+        return next((r for r in self.results if r.name == metric), None)
+
+
+class Look(Value, frozen=True):
+    """One look of a statistical metric: what each arm returned and the evidence after it.
+
+    Looks belong to one measurement (run, metric, ordinal) and are kept whole, so that the verdict can be
+    replayed. `data` is the test family's own JSON value.
+    """
+
+    number: int  # 1, 2, ... within the measurement
+    at: datetime
+    data: Mapping[str, Any]
