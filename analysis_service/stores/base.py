@@ -19,7 +19,6 @@ from typing import Generic, Protocol, TypeVar
 
 from analysis_service.core.model import Look, Measurement, Phase, Run
 
-
 T = TypeVar("T")
 
 
