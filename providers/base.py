@@ -133,6 +133,7 @@ class Context:
 
     at: the time the question is about (never the wall clock read by the provider).
     deadline_seconds: total time for the whole answer, redirects and slow bodies included.
+    previous: metadata of the metric's last measurement, for providers whose answer is a difference.
     env: the variables Argo's providers read (ARGO_ROLLOUTS_PROMETHEUS_ADDRESS, DD_API_KEY, ...), nothing else.
     """
 
@@ -144,6 +145,7 @@ class Context:
     env: Mapping[str, str] = field(default_factory=dict)
     interval: timedelta | None = None
     run_started_at: datetime | None = None
+    previous: Mapping[str, str] | None = None
 
 
 class Provider(Protocol):

@@ -1,0 +1,211 @@
+"""Asks providers, for the engine: fills in the context, shares equal questions, waits where a backend asks it to.
+
+Equal questions (same provider, same resolved spec, same credentials, same namespace where that matters) inside one
+time bucket are asked once, whoever asks. Providers never retry; here is the one place that does:
+
+* a throttled question (429) waits as long as the backend says, while its deadline allows;
+* in strict mode an unreachable backend is asked again with exponential backoff and full jitter, under a budget of
+  one retry per ten questions, so that a sick backend is not hammered. In Argo's mode the engine's fixed retry
+  after ten seconds is all there is.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from analysis_service.clock import Clock
+from analysis_service.secrets import SecretError, Secrets
+from analysis_service.telemetry import Telemetry
+from providers.base import Answer, AuthFailed, BadQuery, Context, Provider, ProviderError, Throttled
+
+BUCKET_SECONDS = 1.0
+BACKOFF_BASE_SECONDS = 0.5
+BACKOFF_CAP_SECONDS = 10.0
+RETRY_SHARE = 0.1  # retries per question, after the SRE book's per-client budget
+RETRY_BURST = 3.0
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of one run: the provider union of a resolved metric, secrets filled in."""
+
+    provider: Mapping[str, Any]
+    namespace: str
+    interval: timedelta | None = None
+    run_started_at: datetime | None = None
+    previous: Mapping[str, str] | None = None  # the last measurement's metadata
+    strict: bool = False
+
+
+def unwrap(union: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """(name, spec) of a provider union; every provider may also stand under `plugin`, which Argo's CRD keeps."""
+    name, spec = next(iter(union.items()))
+    if name == "plugin" and isinstance(spec, Mapping) and len(spec) == 1:
+        name, spec = next(iter(spec.items()))
+    return name, spec if isinstance(spec, Mapping) else {}
+
+
+@dataclass(slots=True)
+class _Budget:
+    tokens: float = RETRY_BURST
+
+    def earn(self) -> None:
+        self.tokens = min(RETRY_BURST, self.tokens + RETRY_SHARE)
+
+    def spend(self) -> bool:
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(slots=True)
+class _ProviderSecrets:
+    """What a provider sees of the secrets: the same, with its own kind of error."""
+
+    secrets: Secrets
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, str]:
+        try:
+            return await self.secrets.read(namespace, name)
+        except SecretError as error:
+            raise AuthFailed(str(error)) from None
+
+
+@dataclass(slots=True)
+class Asker:
+    """`load(name)` gives the one instance of a provider; all else is shared by every run of the process."""
+
+    load: Callable[[str], Provider]
+    secrets: Secrets
+    clock: Clock
+    telemetry: Telemetry
+    environ: Mapping[str, str] = field(default_factory=dict)
+    controller_namespace: str = "argo-rollouts"
+    in_flight: int = 200
+    bucket_seconds: float = BUCKET_SECONDS
+    jitter: Callable[[], float] = random.random
+    _slots: asyncio.Semaphore = field(init=False)
+    _asked: dict[bytes, tuple[float, "asyncio.Future[Answer]"]] = field(init=False, default_factory=dict)
+    _budgets: dict[bytes, _Budget] = field(init=False, default_factory=dict)
+    _swept: float = field(init=False, default=0.0)
+    _provider_secrets: _ProviderSecrets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.in_flight)
+        self._provider_secrets = _ProviderSecrets(self.secrets)
+
+    def describe(self, union: Mapping[str, Any]) -> Mapping[str, str]:
+        """The metric metadata Argo shows (the resolved query); {} where the provider cannot be had."""
+        name, spec = unwrap(union)
+        try:
+            return self.load(name).describe(spec)
+        except (ProviderError, LookupError):
+            return {}
+
+    async def ask(self, question: Question) -> Answer:
+        """The answer, or a ProviderError."""
+        name, spec = unwrap(question.provider)
+        try:
+            provider = self.load(name)
+        except LookupError as error:
+            raise BadQuery(str(error.args[0])) from None
+        wrong = provider.check(spec)
+        if wrong:
+            raise BadQuery(wrong[0])
+        context = Context(
+            at=self.clock.wall(),
+            namespace=question.namespace,
+            secrets=self._provider_secrets,
+            deadline_seconds=provider.timeout_seconds(spec),
+            controller_namespace=self.controller_namespace,
+            env=self.environ,
+            interval=question.interval,
+            run_started_at=question.run_started_at,
+            previous=question.previous,
+        )
+        key = self._key(name, spec, provider.credentials(spec, context), question)
+        while True:
+            now = self.clock.monotonic()
+            known = self._asked.get(key)
+            if known is None or now - known[0] >= self.bucket_seconds:
+                break
+            self.telemetry.coalesced.labels(name).inc()
+            try:
+                return await asyncio.shield(known[1])
+            except asyncio.CancelledError:
+                if not known[1].cancelled():
+                    raise  # we were cancelled, not the one who asked
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked[key] = (now, future)
+        if now - self._swept > 10 * self.bucket_seconds:
+            self._sweep(now)
+        try:
+            answer = await self._ask(name, provider, spec, context, question.strict)
+        except asyncio.CancelledError:
+            future.cancel()
+            del self._asked[key]
+            raise
+        except Exception as error:
+            future.set_exception(error)
+            future.exception()  # it may have no other reader
+            raise
+        future.set_result(answer)
+        return answer
+
+    def _key(self, name: str, spec: Mapping[str, Any], credentials: str, question: Question) -> bytes:
+        return _encode((name, spec, credentials, question.previous or None, question.strict))
+
+    def _sweep(self, now: float) -> None:
+        self._swept = now
+        gone = [k for k, (at, f) in self._asked.items() if f.done() and now - at >= self.bucket_seconds]
+        for key in gone:
+            del self._asked[key]
+        if len(self._budgets) > 10_000:
+            self._budgets.clear()
+
+    async def _ask(
+        self, name: str, provider: Provider, spec: Mapping[str, Any], context: Context, strict: bool
+    ) -> Answer:
+        began = self.clock.monotonic()
+        deadline = began + context.deadline_seconds
+        outcome = "Answered"
+        try:
+            async with self._slots:
+                budget = self._budget(name, spec) if strict else None
+                attempt = 0
+                while True:
+                    try:
+                        return await provider.query(spec, context)
+                    except Throttled as error:
+                        wait = error.retry_after_seconds
+                        if self.clock.monotonic() + wait >= deadline:
+                            raise
+                    except ProviderError as error:
+                        if budget is None or not error.retryable:
+                            raise
+                        attempt += 1
+                        wait = self.jitter() * min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2**attempt)
+                        if self.clock.monotonic() + wait >= deadline or not budget.spend():
+                            raise
+                    await asyncio.sleep(wait)
+                    left = deadline - self.clock.monotonic()
+                    context = replace(context, deadline_seconds=max(left, 0.001))
+        except ProviderError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self.telemetry.provider_seconds.labels(name, outcome).observe(self.clock.monotonic() - began)
+
+    def _budget(self, name: str, spec: Mapping[str, Any]) -> _Budget:
+        key = _encode((name, spec.get("address") or spec.get("url") or ""))
+        budget = self._budgets.setdefault(key, _Budget())
+        budget.earn()
+        return budget

@@ -1,0 +1,157 @@
+"""Where secrets come from: Kubernetes, files, the environment. Which of them is the operator's choice.
+
+A template only ever names a secret; what it may name is limited to the run's own namespace (and, where Argo does
+so, the controller's). Values are read at the moment of use and kept nowhere.
+"""
+
+import base64
+import os
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+import msgspec
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+MAX_SECRET_BYTES = 1 << 20  # Kubernetes' own limit for a Secret
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+class SecretError(Exception):
+    """A secret cannot be had; the text names it and never shows content."""
+
+
+class SecretSource(Protocol):
+    async def find(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """All keys of one secret, or None if this source has none of that name."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Secrets:
+    """Asks its sources in order; the first that knows the secret answers."""
+
+    def __init__(self, sources: Sequence[SecretSource]) -> None:
+        self._sources = tuple(sources)
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, str]:
+        """Raises SecretError('secrets "n" not found'), in Argo's words."""
+        if _NAME.fullmatch(name):
+            for source in self._sources:
+                found = await source.find(namespace, name)
+                if found is not None:
+                    return found
+        raise SecretError(f'secrets "{name}" not found')
+
+    async def close(self) -> None:
+        for source in self._sources:
+            await source.close()
+
+
+class EnvironmentSecrets:
+    """TIDEGATE_SECRET_<NAME>__<KEY>=value, letters upper-cased and other characters written as `_`.
+
+    Not bound to a namespace: for the command line and for single-team services.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    async def find(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        prefix = f"TIDEGATE_SECRET_{_env_name(name)}__"
+        found = {k[len(prefix) :]: v for k, v in self._environ.items() if k.startswith(prefix)}
+        return _KeyByEnvName(found) if found else None
+
+    async def close(self) -> None:
+        return None
+
+
+class _KeyByEnvName(dict[str, str]):
+    """Lets `api-key` find API_KEY: the environment cannot spell the key as the template does."""
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and super().__contains__(_env_name(key))
+
+    def __getitem__(self, key: str) -> str:
+        return super().__getitem__(_env_name(key))
+
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        return super().get(_env_name(key), default)
+
+
+def _env_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", text).upper()
+
+
+class FileSecrets:
+    """A folder as Kubernetes mounts it: <root>/<namespace>/<name>/<key>, or <root>/<name>/<key> for one team."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def find(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        if not _NAME.fullmatch(name) or (namespace and not _NAME.fullmatch(namespace)):
+            return None  # never a path from input that is not a plain name
+        for folder in (self._root / namespace / name, self._root / name):
+            if folder.is_dir():
+                return {
+                    entry.name: entry.read_bytes()[:MAX_SECRET_BYTES].decode("utf-8", "replace").removesuffix("\n")
+                    for entry in sorted(folder.iterdir())
+                    if entry.is_file() and not entry.name.startswith(".")
+                }
+        return None
+
+    async def close(self) -> None:
+        return None
+
+
+class _SecretObject(msgspec.Struct):
+    data: dict[str, str] = {}
+
+
+class KubernetesSecrets:
+    """The cluster's Secrets, read with this pod's own service account, one GET per use."""
+
+    def __init__(self, base_url: str, token_file: Path, ca_file: Path | None) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._token_file = token_file
+        self._ssl = ssl.create_default_context(cafile=str(ca_file)) if ca_file else None
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def in_cluster(cls, environ: Mapping[str, str] = os.environ) -> "KubernetesSecrets | None":
+        host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
+        if not host or not (SERVICE_ACCOUNT / "token").exists():
+            return None
+        host = f"[{host}]" if ":" in host else host
+        return cls(f"https://{host}:{port}", SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt")
+
+    async def find(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(trust_env=False, timeout=aiohttp.ClientTimeout(total=5))
+        # The token file is rotated by the kubelet: read it each time.
+        headers = {"Authorization": f"Bearer {self._token_file.read_text().strip()}", "Accept": "application/json"}
+        url = f"{self._base_url}/api/v1/namespaces/{namespace}/secrets/{name}"
+        try:
+            async with self._session.get(
+                url, headers=headers, ssl=self._ssl or True, allow_redirects=False
+            ) as response:
+                if response.status == 404:
+                    return None
+                if response.status in (401, 403):
+                    raise SecretError(f'secrets "{name}" is forbidden: the service account may not read it')
+                if response.status != 200:
+                    raise SecretError(f'secrets "{name}": the cluster answered {response.status}')
+                body = await response.content.read(2 * MAX_SECRET_BYTES)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise SecretError(f'secrets "{name}": the cluster cannot be reached') from error
+        data = msgspec.json.decode(body, type=_SecretObject).data
+        return {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in data.items()}
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
