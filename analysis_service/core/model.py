@@ -31,6 +31,30 @@ class Phase(StrEnum):
 
 _DONE = frozenset({Phase.SUCCESSFUL, Phase.FAILED, Phase.ERROR, Phase.INCONCLUSIVE})
 
+
+class Cause(StrEnum):
+    """Why a measurement, a metric or a run is what it is, for programs; the sentence for people is `reason`."""
+
+    NONE = ""  # not decided yet
+    PASSED = "Passed"
+    CONDITION_FAILED = "ConditionFailed"
+    INCONCLUSIVE_VALUES = "InconclusiveValues"  # neither condition held, or a test that could not decide
+    CONDITION_ERROR = "ConditionError"  # the condition could not be evaluated on this value
+    NO_DATA = "NoData"
+    NOT_A_NUMBER = "NotANumber"
+    PROVIDER_UNAVAILABLE = "ProviderUnavailable"  # down, slow or throttling: asking again may help
+    PROVIDER_REFUSED = "ProviderRefused"  # credentials or address rules
+    BAD_QUERY = "BadQuery"
+    BAD_ANSWER = "BadAnswer"
+    SUCCESSES_NOT_REACHED = "SuccessesNotReached"  # count ran out before consecutiveSuccessLimit
+    SPEC_INVALID = "SpecInvalid"
+    SECRET_NOT_FOUND = "SecretNotFound"
+    TERMINATED = "Terminated"
+    NO_EVIDENCE = "NoEvidence"  # ended without one counted measurement
+    QUARANTINED = "Quarantined"  # the run itself could not be read or reconciled
+    INTERNAL = "Internal"
+
+
 IntOrText = int | str
 """A limit as written: an integer, or text that is read as one (unparsable text counts as 0, as in Argo)."""
 
@@ -125,8 +149,11 @@ class Template(Value, frozen=True):
     annotations: Mapping[str, str] = {}
 
 
-class RunSpec(Value, frozen=True):
-    """What a run executes, frozen at creation: templates flattened, arguments merged, secrets by reference."""
+class RunSpec(Value, frozen=True, dict=True):
+    """What a run executes, frozen at creation: templates flattened, arguments merged, secrets by reference.
+
+    (`dict` leaves room for what `core.prepare` derives from the spec once; it is no part of the value.)
+    """
 
     metrics: tuple[Metric, ...]
     args: tuple[Argument, ...] = ()
@@ -151,10 +178,20 @@ class Measurement(Value, frozen=True):
     resume_at: datetime | None = None
     metadata: Mapping[str, str] = {}
     reason: str = ""  # why, in one sentence with the value and the limit; Argo has no such field
+    cause: Cause = Cause.NONE
 
     @property
     def done(self) -> bool:
         return self.phase.done
+
+
+class Outage(Value, frozen=True):
+    """A provider that does not answer, under outagePolicy `wait`: how long, how often, and what it said last."""
+
+    since: datetime
+    last: datetime
+    attempts: int = 1
+    message: str = ""
 
 
 class MetricResult(Value, frozen=True):
@@ -175,6 +212,8 @@ class MetricResult(Value, frozen=True):
     metadata: Mapping[str, str] = {}
     taken: int = 0  # slots used so far = the next measurement's ordinal
     reason: str = ""
+    cause: Cause = Cause.NONE
+    outage: Outage | None = None  # set while the provider is down and no slot is taken for it
 
 
 class Summary(Value, frozen=True):
@@ -197,6 +236,7 @@ class Run(Value, frozen=True):
     phase: Phase = Phase.NEW
     message: str = ""  # Argo's message, to the letter
     reason: str = ""  # the verdict's sentence
+    cause: Cause = Cause.NONE
     warnings: tuple[str, ...] = ()
     results: tuple[MetricResult, ...] = ()
     started_at: datetime | None = None
