@@ -16,22 +16,29 @@ retries, coalesces and judges, once, for all.
   - NoData         a well-formed answer with nothing in it, where Argo makes that an error
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from providers.http import Http
 
 Spec = Mapping[str, Any]
 """A provider's part of a metric, arguments and secrets filled in: the value under `provider.<name>`."""
 
 
 class ProviderError(Exception):
-    """Base of all provider failures. `str(error)` is for users: no secret, no response body beyond 300 characters."""
+    """Base of all provider failures. `str(error)` is for users: no secret, no response body beyond 300 characters.
+
+    reason: one CamelCase word for machines (`RedirectRefused`, `TlsCertificate`); the class's name if nothing finer.
+    """
 
     retryable = False
 
-    def __init__(self, message: str, *, metadata: Mapping[str, str] | None = None) -> None:
+    def __init__(self, message: str, *, reason: str = "", metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
+        self.reason = reason or type(self).__name__
         self.metadata = dict(metadata or {})
 
 
@@ -64,8 +71,15 @@ class Throttled(ProviderError):
 
     retryable = True
 
-    def __init__(self, message: str, *, retry_after_seconds: float, metadata: Mapping[str, str] | None = None) -> None:
-        super().__init__(message, metadata=metadata)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, reason=reason, metadata=metadata)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -135,6 +149,9 @@ class Context:
     deadline_seconds: total time for the whole answer, redirects and slow bodies included.
     previous: metadata of the metric's last measurement, for providers whose answer is a difference.
     env: the variables Argo's providers read (ARGO_ROLLOUTS_PROMETHEUS_ADDRESS, DD_API_KEY, ...), nothing else.
+    previous: those metadata entries of this metric's latest measurement (whatever its phase) whose key begins with
+        `scrape.`: how a provider that holds no state sees its own last reading. An answer depends on it, so
+        questions with different `previous` are different questions and never share one answer.
     """
 
     at: datetime
@@ -169,3 +186,19 @@ class Provider(Protocol):
     async def query(self, spec: Spec, context: Context) -> Answer: ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the composition root hands to every provider it makes.
+
+    evaluate_time: Prometheus' rangeQuery start and end are expressions of the condition language
+        (`now() - duration("1h")`); this evaluates one at a given now. Raises ValueError with the user's message.
+    """
+
+    http: "Http"
+    evaluate_time: Callable[[str, datetime], datetime]
+
+
+ProviderFactory = Callable[[Tools], Provider]
+"""What `providers.load(name)` returns: a provider's class is one."""
