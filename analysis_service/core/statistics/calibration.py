@@ -1,0 +1,222 @@
+"""What a look-back over the stable version teaches: dispersion, autocorrelation, fences, pod offsets.
+
+Pure functions over arrays; fetching the history is the shell's business. Pairs here are *placebo* pairs of the
+canary's shape: as many of stable's own pods as the canary has, against the rest. Estimates lean to the safe side by
+one standard error, because an underestimated dispersion costs false alarms at every look that follows.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .plan import Calibration
+
+Array = NDArray[np.float64]
+
+LONGEST_MEMORY = 0.98  # autocorrelation is capped here: beyond it a look-back of hours cannot tell it from drift
+MAD_TO_SD = 1.4826  # of a normal distribution
+FENCE_MADS = 4.0
+WANTED_POINTS, REQUIRED_POINTS = 360, 60
+FALLBACK_AUTOCORRELATION = 0.5  # assumed of a gauge without history
+
+
+def _finite(series: ArrayLike) -> Array:
+    values = np.asarray(series, dtype=np.float64).ravel()
+    return values[np.isfinite(values)]
+
+
+def acf(series: ArrayLike, lags: int) -> list[float]:
+    """Autocorrelations at lags 0..lags, denominators n (as R's acf and statsmodels). Constant series: 1, 0, 0 ..."""
+    values = _finite(series)
+    n = len(values)
+    if n == 0:
+        return [1.0] + [0.0] * lags
+    centred = values - values.mean()
+    variance = float(centred @ centred)
+    if variance <= 0.0:
+        return [1.0] + [0.0] * lags
+    return [1.0] + [float(centred[h:] @ centred[: n - h]) / variance if h < n else 0.0 for h in range(1, lags + 1)]
+
+
+def yule_walker(series: ArrayLike, order: int) -> tuple[list[float], float]:
+    """AR coefficients and innovation variance (R's ar.yw: variance scaled by n / (n - order - 1))."""
+    values = _finite(series)
+    n = len(values)
+    r = acf(values, order)
+    matrix = np.array([[r[abs(i - j)] for j in range(order)] for i in range(order)])
+    coefficients = np.linalg.lstsq(matrix, np.array(r[1:]), rcond=None)[0]
+    variance = float(values.var()) * (1.0 - float(coefficients @ np.array(r[1:])))
+    return [float(c) for c in coefficients], variance * n / max(n - order - 1, 1)
+
+
+def newey_west_mean(series: ArrayLike, max_lag: int) -> tuple[float, float]:
+    """Mean and its standard error, Bartlett weights, no small-sample correction. Source: Newey & West (1987)."""
+    values = _finite(series)
+    n = len(values)
+    if n == 0:
+        return math.nan, math.nan
+    centred = values - values.mean()
+    total = float(centred @ centred)
+    for h in range(1, min(max_lag, n - 1) + 1):
+        total += 2.0 * (1.0 - h / (max_lag + 1.0)) * float(centred[h:] @ centred[:-h])
+    return float(values.mean()), math.sqrt(max(total, 0.0)) / n
+
+
+def autocorrelation(series: ArrayLike) -> float:
+    """AR(1) parameter, leaning upwards: max(r1, sqrt r2), Kendall's bias correction, one standard error.
+
+    sqrt(r2) sees through white noise on top of a slow component (ARMA(1,1)), which halves r1.
+    Source: Kendall (1954) for the bias (1 + 3 rho) / n.
+    """
+    values = _finite(series)
+    n = len(values)
+    if n < 4:
+        return FALLBACK_AUTOCORRELATION
+    _, r1, r2 = acf(values, 2)
+    rho = max(r1, math.sqrt(max(r2, 0.0)) if r1 > 0 else 0.0, 0.0)
+    rho += (1.0 + 3.0 * rho) / n + math.sqrt(max(1.0 - rho * rho, 0.0) / n)
+    return min(rho, LONGEST_MEMORY)
+
+
+def correlated(series: ArrayLike) -> bool:
+    """Is the lag-1 correlation beyond what white noise shows (2 / sqrt n)?"""
+    values = _finite(series)
+    return len(values) >= 4 and acf(values, 1)[1] > 2.0 / math.sqrt(len(values))
+
+
+def long_run_factor(series: ArrayLike) -> float:
+    """Long-run variance over the variance of one point, for an ARMA(1,1): 1 + 2 r1 / (1 - rho), leaning upwards.
+
+    White noise on top of a slow component lowers every autocorrelation alike, so the component's memory rho is read
+    from their decay, (r2 + ... + r6) / (r1 + ... + r5), after taking off the bias that a short series has (each r is
+    low by about the factor / n). 1 when the series is not correlated: a memory that is not there only costs power.
+    """
+    values = _finite(series)
+    n = len(values)
+    if not correlated(values):
+        return 1.0
+    r = acf(values, 6)
+    factor = 1.0
+    for _ in range(3):  # the bias depends on the factor: it settles at once
+        bias = min(factor / n, 0.1)
+        decay = sum(r[2:7]) + 5 * bias, sum(r[1:6]) + 5 * bias
+        rho = max(decay[0] / decay[1] if decay[1] > 0 else 0.0, 0.0)
+        rho = max(rho + math.sqrt(max(1.0 - rho * rho, 0.0) / n), autocorrelation(values))
+        first = min(r[1] + bias + 1.0 / math.sqrt(n), LONGEST_MEMORY)
+        factor = 1.0 + 2.0 * first / (1.0 - min(rho, LONGEST_MEMORY))
+    return factor
+
+
+def fences(series: ArrayLike) -> tuple[float, float] | None:
+    """Winsor fences: median -+ 4 MAD (scaled to a standard deviation). None without spread."""
+    values = _finite(series)
+    if len(values) == 0:
+        return None
+    median = float(np.median(values))
+    mad = MAD_TO_SD * float(np.median(np.abs(values - median)))
+    return (median - FENCE_MADS * mad, median + FENCE_MADS * mad) if mad > 0 else None
+
+
+def dispersion(residual_squares: ArrayLike, variances: ArrayLike) -> float:
+    """Pearson dispersion as a ratio of sums plus one standard error, at least 1.
+
+    residual_squares: (x_c - x w)^2 per interval; variances: x w (1 - w).
+    """
+    squares, expected = np.asarray(residual_squares, float), np.asarray(variances, float)
+    keep = np.isfinite(squares) & np.isfinite(expected) & (expected > 0)
+    squares, expected = squares[keep], expected[keep]
+    if len(squares) < 2:
+        return 1.0
+    phi = float(squares.sum() / expected.sum())
+    error = float(np.sqrt(((squares - phi * expected) ** 2).sum()) / expected.sum())
+    return max(1.0, phi + error)
+
+
+def pod_offset_sd(pods: Sequence[ArrayLike]) -> float:
+    """Between-pod standard deviation of long-run means, the part that sampling explains taken off.
+
+    pods: one series per pod, same unit, one value per interval; the sampling variance of a pod's mean counts its
+    autocorrelation.
+    """
+    series = [values for values in (_finite(p) for p in pods) if len(values) >= 4]
+    if len(series) < 2:
+        return 0.0
+    means = np.array([values.mean() for values in series])
+    sampling = [float(values.var(ddof=1)) / len(values) * _memory(values) for values in series]
+    return math.sqrt(max(float(means.var(ddof=1)) - float(np.mean(sampling)), 0.0))
+
+
+def _memory(values: Array) -> float:
+    rho = max(acf(values, 1)[1], 0.0)
+    return (1.0 + rho) / (1.0 - min(rho, LONGEST_MEMORY))
+
+
+def noise_floor(tau: float, pods_seen: int, canary_pods: int, stable_pods: int) -> float:
+    """What an innocent canary may differ by: t(.99, pods - 1) tau sqrt(1/n_c + 1/n_s), in tau's unit.
+
+    Spends .01 of the false-alarm budget; see `budget.FLOOR_ALPHA`.
+    """
+    if tau <= 0.0 or pods_seen < 2 or canary_pods < 1 or stable_pods < 1:
+        return 0.0
+    from scipy.special import stdtrit  # not imported before somebody has pods to compare
+
+    quantile = float(stdtrit(pods_seen - 1, 0.99))
+    return quantile * tau * math.sqrt(1.0 / canary_pods + 1.0 / stable_pods)
+
+
+def calibrate_counts(canary: ArrayLike, stable: ArrayLike) -> Calibration:
+    """Placebo pairs of counts: two arrays of shape (L, 2), (events, total) per interval."""
+    c, s = np.asarray(canary, float).reshape(-1, 2), np.asarray(stable, float).reshape(-1, 2)
+    n = min(len(c), len(s))
+    c, s = c[:n], s[:n]
+    keep = np.isfinite(c).all(axis=1) & np.isfinite(s).all(axis=1) & (c[:, 1] > 0) & (s[:, 1] > 0)
+    c, s = c[keep], s[keep]
+    if len(c) == 0:
+        return Calibration()
+    w = c[:, 1] / (c[:, 1] + s[:, 1])
+    x = c[:, 0] + s[:, 0]
+    score = c[:, 0] - x * w
+    expected = x * w * (1.0 - w)
+    standard = score / np.sqrt(np.maximum(expected, expected.mean() / 10 if expected.any() else 1.0))
+    return Calibration(
+        points=len(c),
+        dispersion=dispersion(score**2, expected),
+        autocorrelation=autocorrelation(standard),
+        long_run=long_run_factor(standard),
+        baseline=float(s[:, 0].sum() / s[:, 1].sum()),
+        correlated=correlated(standard),
+        log_ratio=False,
+        scale=float(np.std(score)),
+    )
+
+
+def calibrate_gauge(canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0) -> Calibration:
+    """Placebo pairs of a gauge, shape (L,) each, equal times. floor: see `noise_floor`, in the differences' unit.
+
+    Differences are log ratios when every value is positive.
+    """
+    c, s = np.asarray(canary, float).ravel(), np.asarray(stable, float).ravel()
+    n = min(len(c), len(s))
+    c, s = c[:n], s[:n]
+    keep = np.isfinite(c) & np.isfinite(s)
+    c, s = c[keep], s[keep]
+    if len(c) == 0:
+        return Calibration()
+    log_ratio = bool((c > 0).all() and (s > 0).all())
+    differences = np.log(c / s) if log_ratio else c - s
+    limits = fences(differences)
+    clipped = np.clip(differences, *limits) if limits else differences
+    return Calibration(
+        points=len(c),
+        autocorrelation=autocorrelation(clipped),
+        long_run=long_run_factor(clipped),
+        fence_low=limits[0] if limits else None,
+        fence_high=limits[1] if limits else None,
+        noise_floor=floor,
+        log_ratio=log_ratio,
+        scale=float(clipped.std()),
+        baseline=float(np.median(s)),
+        correlated=correlated(clipped),
+    )

@@ -1,0 +1,289 @@
+"""The fold shared by tests whose looks are two-arm counts with a conditional likelihood: ratios of rates or odds.
+
+State is a value of a few kilobytes, whatever the number of looks; arrays are kept as little-endian float64 bytes so
+that a JSON round trip is exact.
+"""
+
+import math
+
+import msgspec
+import numpy as np
+
+from .evidence import Evidence, Grade
+from .mixture import NODES, RANGE, Array, interpolation, limit, log_mixture, log_sum
+from .plan import Plan, harm_sign, margin_log_ratio
+from .starts import log_weight, surplus
+
+_ROW = NODES + 3  # look, log weight, canary events, S at the nodes
+
+
+class CountState(msgspec.Struct, frozen=True):
+    """Running sums of a two-arm count comparison. x: events, n: totals, c: canary, s: stable."""
+
+    look: int = 0
+    used: int = 0
+    dropped: int = 0
+    x_c: float = 0.0
+    n_c: float = 0.0
+    x_s: float = 0.0
+    n_s: float = 0.0
+    weighted_c: float = 0.0  # Mantel-Haenszel numerator and denominator
+    weighted_s: float = 0.0
+    sums: bytes = b""  # S at the nodes
+    starts: bytes = b""  # rows of _ROW: sums as they stood when a start began
+    last_residual: float = 0.0
+    last_variance: float = 0.0
+    square: float = 0.0  # dispersion: half squared differences of residuals over their expectation
+    expected: float = 0.0
+    score_square: float = 0.0
+    flags: tuple[str, ...] = ()
+
+
+def dropped(state: CountState, look: int, flags: tuple[str, ...] = ()) -> CountState:
+    return msgspec.structs.replace(state, look=look, dropped=state.dropped + 1, flags=_merge(state.flags, flags))
+
+
+def _merge(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    return old + tuple(f for f in new if f not in old) if new else old
+
+
+def fold(
+    plan: Plan,
+    state: CountState,
+    *,
+    look: int,
+    canary: tuple[float, float],
+    stable: tuple[float, float],
+    partition: Array,
+    weighted: tuple[float, float],
+    residual: tuple[float, float],
+    flags: tuple[str, ...] = (),
+) -> CountState:
+    """Add one look.
+
+    canary, stable: (events, total). partition: the look's S at the nodes. weighted: its Mantel-Haenszel terms.
+    residual: canary events minus their expectation under no change, and that residual's variance if events are
+    independent.
+    """
+    sums = _floats(state.sums) + partition if state.sums else partition
+    starts = state.starts
+    if not starts:
+        starts = _row(0, log_weight(0, plan.planned_looks) if plan.restarts else 0.0, 0.0, np.zeros(NODES))
+    square, expected = state.square, state.expected
+    value, variance = residual
+    if state.used:
+        # Differences of neighbours: a constant effect cancels, and a late onset is seen by a single difference.
+        square += 0.5 * (value - state.last_residual) ** 2
+        expected += 0.5 * (variance + state.last_variance)
+    used = state.used + 1
+    x_c = state.x_c + canary[0]
+    if plan.restarts:
+        weight = log_weight(used, plan.planned_looks)
+        if weight is not None:
+            starts += _row(used, weight, x_c, sums)
+            rows = _rows(starts)
+            spare = surplus([used - int(at) for at in rows[:, 0]])
+            if spare is not None:
+                starts = np.delete(rows, spare, axis=0).tobytes()
+    return CountState(
+        look=look,
+        used=used,
+        dropped=state.dropped,
+        x_c=x_c,
+        n_c=state.n_c + canary[1],
+        x_s=state.x_s + stable[0],
+        n_s=state.n_s + stable[1],
+        weighted_c=state.weighted_c + weighted[0],
+        weighted_s=state.weighted_s + weighted[1],
+        sums=sums.tobytes(),
+        starts=starts,
+        last_residual=value,
+        last_variance=variance,
+        square=square,
+        expected=expected,
+        score_square=state.score_square + value * value,
+        flags=_merge(state.flags, flags),
+    )
+
+
+def _floats(data: bytes) -> Array:
+    return np.frombuffer(data, "<f8")
+
+
+def _rows(data: bytes) -> Array:
+    return _floats(data).reshape(-1, _ROW)
+
+
+def _row(look: int, weight: float | None, events: float, sums: Array) -> bytes:
+    return np.concatenate(((look, weight or 0.0, events), sums)).tobytes()
+
+
+def dispersion(plan: Plan, state: CountState) -> float:
+    """phi >= 1: the look-back's, and the run's own where it is larger by more than its noise."""
+    floor = 1.0
+    if plan.calibration is not None:
+        floor = max(1.0, plan.calibration.dispersion) * max(1.0, plan.calibration.long_run)
+    if state.expected <= 0.0 or state.used < 2:
+        return floor
+    inside = state.square / state.expected
+    slack = 1.0 / math.sqrt(state.used)
+    return max(
+        floor, inside / (1.0 + slack) if plan.calibration is not None and plan.calibration.sufficient else inside
+    )
+
+
+class Logs(msgspec.Struct, frozen=True):
+    """Log e-values of one direction."""
+
+    harm: float
+    harm_margin: float
+    safety: float
+    since: int
+
+
+def evaluate(state: CountState, sign: int, margin: float, temper: float) -> Logs:
+    """Log e-values after the looks so far; sign: the direction of harm, margin: tolerated log ratio (>= 0)."""
+    rows = _rows(state.starts)
+    events = state.x_c - rows[:, 2]
+    sums = _floats(state.sums) - rows[:, 3:]
+    weights = rows[:, 1]
+    harm = log_mixture(events, sums, weights, (0.0, sign * margin), sign, temper)
+    safety = log_mixture(events[:1], sums[:1], np.zeros(1), (sign * margin,), -sign, temper)
+    return Logs(log_sum(harm[:, 0]), log_sum(harm[:, 1]), float(safety[0, 0]), int(rows[int(np.argmax(harm[:, 0])), 0]))
+
+
+def log_likelihood(state: CountState, points: Array) -> Array:
+    """x psi - S(psi) of the whole run at `points`, |psi| <= RANGE."""
+    return state.x_c * points - _floats(state.sums) @ interpolation(points)
+
+
+def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispersion: Grade) -> Evidence:
+    """Evidence so far. `interval` False leaves the confidence sequence out (it costs most of the time)."""
+    calibration = plan.calibration
+    baseline = state.x_s / state.n_s if state.n_s > 0 else (calibration.baseline if calibration else None)
+    sign = harm_sign(plan.direction)
+    margin = margin_log_ratio(plan, baseline, sign)
+    common = Evidence(
+        test=plan.test,
+        look=state.look,
+        margin=math.exp(sign * margin),
+        used=state.used,
+        dropped=state.dropped,
+        flags=state.flags,
+        calibrated=calibration is not None and calibration.sufficient,
+        placebo_false_alarm=calibration.placebo_false_alarm if calibration else None,
+    )
+    if not state.sums:
+        return common
+    temper = dispersion(plan, state)
+    logs = evaluate(state, sign, margin, temper)
+    if plan.direction == "either":
+        other = evaluate(state, -sign, margin_log_ratio(plan, baseline, 1), temper)
+        logs = Logs(
+            float(np.logaddexp(logs.harm, other.harm)) - math.log(2),
+            float(np.logaddexp(logs.harm_margin, other.harm_margin)) - math.log(2),
+            min(logs.safety, other.safety),
+            logs.since,
+        )
+    estimate = None
+    rates = (0.0, 0.0, 0.0)
+    if state.weighted_c > 0 and state.weighted_s > 0:
+        estimate = state.weighted_c / state.weighted_s
+        psi = math.log(estimate)
+        capped = min(max(psi, -RANGE), RANGE)
+        at = log_likelihood(state, np.array([capped, 0.0, sign * margin])) / (temper * state.used)
+        worse, beyond = sign * capped > 0 or plan.direction == "either", sign * capped > margin
+        rates = (
+            float(at[0] - at[1]) if worse else 0.0,
+            float(at[0] - at[2]) if beyond else 0.0,
+            float(at[0] - at[2]) if not beyond else 0.0,
+        )
+    lower, upper = bounds(plan, state, temper) if interval else (None, None)
+    flags = state.flags
+    if lower is not None and upper is not None and lower > upper:
+        lower, upper, flags = None, None, (*flags, "model-violated")
+    level = state.x_c / state.n_c
+    return msgspec.structs.replace(
+        common,
+        estimate=estimate,
+        lower=lower,
+        upper=upper,
+        log_e_harm=logs.harm,
+        log_e_harm_margin=logs.harm_margin,
+        log_e_safety=logs.safety,
+        harm_rate=rates[0],
+        harm_margin_rate=rates[1],
+        safety_rate=rates[2],
+        canary_total=state.n_c,
+        stable_total=state.n_s,
+        canary_events=state.x_c,
+        stable_events=state.x_s,
+        level=level,
+        level_upper=rate_upper(state.x_c, state.n_c, plan.beta, temper),
+        baseline=baseline,
+        dispersion=temper,
+        autocorrelation=calibration.autocorrelation if calibration else 0.0,
+        effective_n=(state.x_c + state.x_s) / temper,
+        since=logs.since,
+        grade=grade_at_unit_dispersion if temper <= 1.0 else "calibrated",
+        flags=flags,
+    )
+
+
+def bounds(plan: Plan, state: CountState, temper: float) -> tuple[float | None, float | None]:
+    """Confidence sequence of the ratio: nulls that neither one-sided e-process rejects at 1/alpha.
+
+    The harm side uses the restarts, as the verdict does, so that it excludes 1 exactly when harm is shown.
+    """
+    rows = _rows(state.starts)
+    events = state.x_c - rows[:, 2]
+    sums = _floats(state.sums) - rows[:, 3:]
+    whole = (events[:1], sums[:1], np.zeros(1))
+    restarted = (events, sums, rows[:, 1])
+    threshold = math.log(1.0 / plan.alpha)
+    sign = harm_sign(plan.direction)
+    up = restarted if sign > 0 else whole
+    down = whole if sign > 0 else restarted
+    extra = 0.0
+    if plan.direction == "either":
+        up = down = restarted
+        extra = math.log(2)
+    guess = None
+    if state.weighted_c > 0 and state.weighted_s > 0:
+        guess = math.log(state.weighted_c / state.weighted_s), math.sqrt(6 * temper * (1 / state.x_c + 1 / state.x_s))
+    lower = limit(*up, 1, temper, threshold + extra, guess)
+    upper = limit(*down, -1, temper, threshold + extra, guess)
+    return (
+        math.exp(lower) if math.isfinite(lower) else 0.0,
+        math.exp(upper) if math.isfinite(upper) else None,
+    )
+
+
+def rate_upper(events: float, total: float, beta: float, temper: float) -> float | None:
+    """Upper confidence sequence of one arm's rate (events per unit of total), tempered by phi.
+
+    Gamma mixture of Poisson likelihood ratios with shape 1/2, rate 1 in units of the total seen first being
+    irrelevant: E(rate) = Gamma(x + 1/2) / Gamma(1/2) * (mu)^-x ... evaluated at mu = rate * total (Jeffreys prior
+    with the unit observation 1). Valid for Bernoulli events too, conservatively.
+    """
+    if total <= 0:
+        return None
+    x, n = events / temper, total / temper
+    threshold = math.log(1.0 / beta)
+    # log of the mixture over rates with prior Gamma(1/2, b): b = one interval's worth is not known; b = 1 request.
+    constant = math.lgamma(x + 0.5) - math.lgamma(0.5) - (x + 0.5) * math.log(n + 1.0)
+
+    def log_e(rate: float) -> float:
+        return constant - (x * math.log(rate) if x else 0.0) + n * rate
+
+    low = (x or 1e-12) / n
+    high = low
+    while log_e(high) < threshold:
+        high *= 2.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if log_e(middle) < threshold:
+            low = middle
+        else:
+            high = middle
+    return high

@@ -1,0 +1,152 @@
+"""One-sided mixture e-processes over a log ratio, for likelihoods of the form  x psi - S(psi).
+
+Conditional binomial and Fisher noncentral tables have this form: x counts the canary's events and S is the sum over
+looks of a log partition function, which varies with time but never with x. S is analytic within |Im psi| < pi, so
+its values at Chebyshev nodes on [-RANGE, RANGE] determine it to about 1e-12 of its size; a few dozen numbers are
+therefore the whole state, whatever the traffic did.
+
+E(psi0) = sum_j w_j sum_i pi_i exp((L_j(psi0 + d_i) - L_j(psi0)) / phi): j runs over starts (late onset), i over
+distances. Exact for phi = 1; phi > 1 tempers the likelihood by the dispersion (quasi-likelihood).
+
+Sources: Wald (1945) for likelihood ratios; Robbins (1970) for mixtures; Ville's inequality for "at every look".
+"""
+
+import math
+from functools import cache, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .plan import MAX_LOG_RATIO
+
+Array = NDArray[np.float64]
+
+RANGE = 5.0
+NODES = 40  # Bernstein radius 1.8: interpolation error about 1.8 ** -40
+DISTANCES = 20
+NEAREST, FARTHEST = 0.02, 3.5  # log-ratio distances of the alternatives from the null
+CAUCHY_SCALE = 0.7  # half of the prior weight lies within a factor of two
+
+
+@cache
+def nodes() -> Array:
+    angle = (2 * np.arange(NODES) + 1) * np.pi / (2 * NODES)
+    return RANGE * np.cos(angle)
+
+
+@cache
+def _barycentric() -> Array:
+    index = np.arange(NODES)
+    weights: Array = np.where(index % 2 == 0, 1.0, -1.0) * np.sin((2 * index + 1) * np.pi / (2 * NODES))
+    return weights
+
+
+def interpolation(points: Array) -> Array:
+    """Matrix (NODES, len(points)): values at the nodes @ matrix = values at `points`, which lie within RANGE."""
+    gap = points[None, :] - nodes()[:, None]
+    exact = gap == 0.0
+    gap[exact] = 1.0
+    matrix = _barycentric()[:, None] / gap
+    hit = exact.any(axis=0)
+    matrix[:, hit] = exact[:, hit]
+    scaled: Array = matrix / matrix.sum(axis=0)
+    return scaled
+
+
+@cache
+def distances() -> tuple[Array, Array]:
+    """Distances of the alternatives (DISTANCES,) and their prior log weights (half-Cauchy, summing to one)."""
+    d = np.geomspace(NEAREST, FARTHEST, DISTANCES)
+    density = d / (1.0 + (d / CAUCHY_SCALE) ** 2)  # times d: the grid is geometric
+    return d, np.log(density / density.sum())
+
+
+@lru_cache(maxsize=256)
+def _one_sided(nulls: tuple[float, ...], sign: int) -> tuple[Array, Array, Array]:
+    """For each null a row [null, alternatives...]: points, their interpolation matrix, prior log weights.
+
+    Alternatives outside RANGE are left out with their weight: the mixture then starts below 1, which is allowed.
+    """
+    d, log_prior = distances()
+    points = np.concatenate([np.concatenate(([null], null + sign * d)) for null in nulls])
+    inside = np.abs(points) <= RANGE
+    prior = np.where(inside, np.tile(np.concatenate(([0.0], log_prior)), len(nulls)), -np.inf)
+    points = np.clip(points, -RANGE, RANGE)
+    shape = (len(nulls), DISTANCES + 1)
+    return points, interpolation(points), prior.reshape(shape)[:, 1:]
+
+
+def log_mixture(
+    events: Array, sums: Array, log_weights: Array, nulls: tuple[float, ...], sign: int, temper: float
+) -> Array:
+    """log(w_j E_j) per start j and null against H0: psi <= null (sign +1) or psi >= null (sign -1).
+
+    events: (J,) canary events since each start. sums: (J, NODES) S since each start. temper: phi >= 1.
+    Returns shape (J, len(nulls)).
+    """
+    return _log_mixture(events, sums, log_weights, *_one_sided(nulls, sign), temper)
+
+
+def _log_mixture(
+    events: Array, sums: Array, log_weights: Array, points: Array, matrix: Array, prior: Array, temper: float
+) -> Array:
+    level = ((events[:, None] * points - sums @ matrix) / temper).reshape(len(events), -1, DISTANCES + 1)
+    gain = level[:, :, 1:] - level[:, :, :1] + prior
+    top = gain.max(axis=2)
+    total: Array = np.log(np.exp(gain - top[:, :, None]).sum(axis=2)) + top + log_weights[:, None]
+    return total
+
+
+def log_sum(values: Array) -> float:
+    top = float(values.max())
+    return top + math.log(float(np.exp(values - top).sum()))
+
+
+def limit(
+    events: Array,
+    sums: Array,
+    log_weights: Array,
+    sign: int,
+    temper: float,
+    log_threshold: float,
+    guess: tuple[float, float] | None = None,
+) -> float:
+    """The end of the confidence sequence: the null psi0 at which the one-sided e-value reaches its threshold.
+
+    sign +1: lower end (nulls below it are rejected as too small), -1: upper end. Beyond x30 it is infinite.
+    guess: the estimate and a step, to bracket the end cheaply.
+    """
+
+    def excess(null: float) -> float:
+        mixture = _log_mixture(events, sums, log_weights, *_one_sided.__wrapped__((null,), sign), temper)
+        return log_sum(mixture) - log_threshold
+
+    # excess falls when the null moves in the direction of `sign`: bracket [rejected, kept]
+    rejected, kept = -sign * MAX_LOG_RATIO, sign * MAX_LOG_RATIO
+    low = high = math.nan
+    if guess is not None and 0.0 < guess[1] < MAX_LOG_RATIO and abs(guess[0]) < MAX_LOG_RATIO:
+        at, step = guess[0], sign * guess[1]
+        value = excess(at)
+        while value < 0.0 and abs(at - step) < MAX_LOG_RATIO:  # walk away from the estimate until rejected
+            kept, high = at, value
+            at, step = at - step, 2 * step
+            value = excess(at)
+        if value >= 0.0:
+            rejected, low = at, value
+    if math.isnan(low) and (low := excess(rejected)) < 0.0:
+        return -sign * math.inf
+    if math.isnan(high) and (high := excess(kept)) >= 0.0:
+        return kept
+    side = 0
+    for _ in range(60):  # regula falsi (Illinois): a dozen steps for 1e-9
+        null = (rejected * high - kept * low) / (high - low)
+        value = excess(null)
+        if abs(value) < 1e-7 or abs(rejected - kept) < 1e-12:
+            return null
+        if value >= 0.0:
+            rejected, low = null, value
+            high, side = (high / 2, 1) if side == 1 else (high, 1)
+        else:
+            kept, high = null, value
+            low, side = (low / 2, -1) if side == -1 else (low, -1)
+    return rejected

@@ -1,0 +1,90 @@
+"""How one metric is compared: the settings every test family shares, fixed before the first look.
+
+Units: `alpha` is this metric's own share of the false-alarm budget (see `budget`); ratios are canary / stable.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+
+Direction = Literal["increase", "decrease", "either"]
+FailAt = Literal["noharm", "margin"]
+
+MAX_LOG_RATIO = 3.4  # x30: the widest ratio any interval reports
+
+
+class Margin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The harm that would be tolerated: `relative` 0.5 is x1.5; `absolute` is in the metric's unit."""
+
+    relative: float | None = None
+    absolute: float | None = None
+
+
+class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a look-back over the stable version taught, for differences of the canary's shape (see `calibration`)."""
+
+    points: int = 0  # intervals the look-back had
+    dispersion: float = 1.0  # Pearson dispersion + 1 s.e.; 1 is Poisson
+    autocorrelation: float = 0.0  # AR(1), bias-corrected, + 1 s.e.
+    long_run: float = 1.0  # long-run variance / variance of one interval, >= 1
+    fence_low: float | None = None  # winsor fences, in the unit of the differences
+    fence_high: float | None = None
+    noise_floor: float = 0.0  # what an innocent pod may differ by, in the unit of the differences
+    log_ratio: bool = False  # unit of the differences: log ratio, or the metric's own
+    scale: float = 0.0  # standard deviation of one difference, same unit
+    baseline: float | None = None  # stable rate or level
+    placebo_false_alarm: float | None = None
+    correlated: bool = False  # counts: lag-1 correlation of residuals beyond 2 / sqrt(points)
+
+    @property
+    def sufficient(self) -> bool:
+        return self.points >= 60
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Settings of one comparison."""
+
+    test: str
+    margin: Margin = Margin()
+    alpha: float = 0.05
+    beta: float = 0.05
+    direction: Direction = "increase"
+    fail_at: FailAt = "noharm"
+    absolute_floor: float | None = None
+    min_samples: float = 0.0
+    min_bake: float = 0.25  # share of the planned duration before which nothing passes
+    planned_looks: int = 0  # maxDuration / interval; 0: open-ended
+    planned_seconds: float = 0.0
+    restarts: bool = True  # late-onset protection; False: the single-start form
+    calibration: Calibration | None = None
+    quantiles: tuple[float, ...] = (0.5, 0.95, 0.99)
+    objective: float | None = None  # `objective`: the rate that must be kept
+    sprt_ratio: float | None = None  # `sprt`: the ratio worth finding; default from the margin
+    spending: Literal["obrien-fleming", "pocock"] = "obrien-fleming"
+    looks: int = 20  # `group-sequential`: planned looks
+    expected_share: float | None = None  # `sample-ratio`: canary's share, when the looks carry none
+
+
+def harm_sign(direction: Direction) -> int:
+    """+1 when more is worse, -1 when less is worse ("either" is looked at from both sides)."""
+    return -1 if direction == "decrease" else 1
+
+
+def margin_log_ratio(plan: Plan, baseline: float | None, sign: int) -> float:
+    """The tolerated harm as a positive log ratio, seen in the direction `sign`.
+
+    A relative margin m is x(1+m) upwards and x(1-m) downwards (m < 1; beyond that downwards nothing is too much).
+    An absolute margin needs the stable rate; without one everything up to x30 is tolerated: no margin, no pass.
+    """
+    margin = plan.margin
+    if margin.relative is not None:
+        if sign > 0:
+            return min(math.log1p(max(margin.relative, 0.0)), MAX_LOG_RATIO)
+        return min(-math.log1p(-margin.relative), MAX_LOG_RATIO) if margin.relative < 1 else MAX_LOG_RATIO
+    if margin.absolute is not None and baseline is not None and baseline > 0:
+        share = max(margin.absolute, 0.0) / baseline
+        if sign > 0:
+            return min(math.log1p(share), MAX_LOG_RATIO)
+        return min(-math.log1p(-share), MAX_LOG_RATIO) if share < 1 else MAX_LOG_RATIO
+    return 0.0 if margin.absolute is None else MAX_LOG_RATIO

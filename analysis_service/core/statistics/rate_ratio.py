@@ -1,0 +1,82 @@
+"""sequential-rate-ratio: are events more frequent per unit of total on the canary? Default for counts.
+
+Given an interval's total events x, the canary's share is Binomial(x, theta), theta = r w / (r w + 1 - w), with w the
+canary's share of the totals and r the rate ratio: the common intensity cancels, so traffic, season and the canary's
+weight may change at every look. Mixture over r, restarts for late onset, tempered by the dispersion (see `mixture`,
+`starts`, `conditional`).
+
+Guarantee: exact at every look for Poisson events, and as a risk-ratio test (slightly conservative) for requests that
+fail independently; with dispersion above 1 calibrated, not proven.
+Sources: conditional Poisson test (Przyborowski & Wilenski 1940); Lindon & Malek (2022), arXiv 2011.03567.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from . import conditional
+from .conditional import CountState
+from .evidence import Evidence
+from .looks import Look, usable_counts
+from .mixture import Array, nodes
+from .plan import Plan
+
+NAME = "sequential-rate-ratio"
+
+
+@cache
+def _expm1_nodes() -> Array:
+    values: Array = np.expm1(nodes())
+    return values
+
+
+def partition(events: float, share: float) -> Array:
+    """S at the nodes: events * log(e^psi w + 1 - w), w the canary's share of the totals."""
+    values: Array = events * np.log1p(share * _expm1_nodes())
+    return values
+
+
+def start(plan: Plan) -> CountState:
+    return CountState()
+
+
+def update(plan: Plan, state: CountState, look: Look) -> CountState:
+    canary, stable = usable_counts(look.canary), usable_counts(look.stable)
+    if canary is None or stable is None:
+        return conditional.dropped(state, look.number, look.flags)
+    return add(plan, state, look.number, (canary.events, canary.total), (stable.events, stable.total), look.flags)
+
+
+def add(
+    plan: Plan,
+    state: CountState,
+    look: int,
+    canary: tuple[float, float],
+    stable: tuple[float, float],
+    flags: tuple[str, ...] = (),
+) -> CountState:
+    """Fold one interval's (events, total) of both arms into the state."""
+    (x_c, n_c), (x_s, n_s) = canary, stable
+    n, x = n_c + n_s, x_c + x_s
+    w = n_c / n
+    return conditional.fold(
+        plan,
+        state,
+        look=look,
+        canary=canary,
+        stable=stable,
+        partition=partition(x, w),
+        weighted=(x_c * n_s / n, x_s * n_c / n),
+        residual=(x_c - w * x, binomial_variance(x_c, x_s, w)),
+        flags=flags,
+    )
+
+
+def binomial_variance(x_c: float, x_s: float, w: float) -> float:
+    """Unbiased for x theta (1 - theta) whatever the ratio, given x = x_c + x_s >= 2 events; below that at r = 1."""
+    x = x_c + x_s
+    return x_c * x_s / (x - 1.0) if x >= 2.0 else x * w * (1.0 - w)
+
+
+def assess(plan: Plan, state: CountState, *, interval: bool = True) -> Evidence:
+    return conditional.assess(plan, state, interval=interval, grade_at_unit_dispersion="exact")
