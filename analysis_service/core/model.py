@@ -48,7 +48,7 @@ class Cause(StrEnum):
     BAD_ANSWER = "BadAnswer"
     SUCCESSES_NOT_REACHED = "SuccessesNotReached"  # count ran out before consecutiveSuccessLimit
     SPEC_INVALID = "SpecInvalid"
-    SECRET_NOT_FOUND = "SecretNotFound"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105
     TERMINATED = "Terminated"
     NO_EVIDENCE = "NoEvidence"  # ended without one counted measurement
     QUARANTINED = "Quarantined"  # the run itself could not be read or reconciled
