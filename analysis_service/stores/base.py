@@ -6,9 +6,9 @@ verdict become durable together, each slot (run, metric, ordinal) filled at most
 save work. Acknowledged means durable.
 
 * StoreError
-  - NotFound, AlreadyExists, EtagMismatch, RequestIdReused, NotTerminal   the caller's move
+  - NotFound, AlreadyExists, EtagMismatch, RequestIdReused, NotTerminal, BadArgument   the caller's move
   - Fenced        someone else owns the run, or it is finished: drop what you hold, nothing was written
-  - Unavailable   the store cannot answer now: nothing was written, or (Ambiguous) it is not known
+  - Unavailable   the store cannot answer now: nothing was written, unless the message says that this is unknown
   - Damaged       stored data fails its digest: this run is lost, others are served
 """
 
@@ -54,8 +54,12 @@ class NotTerminal(StoreError):
     """A live run cannot be deleted: terminate it first."""
 
 
+class BadArgument(StoreError):
+    """A value that no store can keep (an integer over 64 bits, half a surrogate pair), or a page key of elsewhere."""
+
+
 class Fenced(StoreError):
-    """The conditional write touched nothing."""
+    """The conditional write touched nothing: another owner, another version, a finished run, or a filled slot."""
 
 
 class Unavailable(StoreError):
@@ -84,21 +88,30 @@ class TemplateRecord:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run together with the fence its owner must present at every write."""
+    """A run together with the fence its owner must present at every write.
+
+    crashes: how often the run was claimed and then neither saved nor released, before this claim: a run that
+        takes its engine down with it is recognised by it, also after a restart.
+    """
 
     run: Run
     epoch: int
     owner: str
     resource_version: int
     terminate_requested: bool = False
+    crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
     """Everything one reconcile made durable at once.
 
-    taken: (metric name, finished or resumed measurement); `measurement.ordinal` is its slot. An unfinished
-        measurement may be rewritten by a later commit of the same owner until it is finished.
+    run: its status is written. Id, name, spec, labels and the rest of what was given at creation stay as created.
+        Every measurement in its results is in `taken` now or was in an earlier commit, and `MetricResult.taken` is
+        the number of slots used: stores keep a measurement once, in its slot.
+    taken: (metric name, finished or resumed measurement); `measurement.ordinal` is its slot: 0, 1, 2, ... An
+        unfinished measurement may be rewritten by later commits, also of a later owner, until it is finished.
+    looks: written once each, numbered 1, 2, ... within their measurement.
     due_at: when the run wants to be looked at again; None with a done phase, or while it waits for nothing.
     """
 
@@ -136,6 +149,9 @@ class RunEvent:
     run: Run | None
     resource_version: int = 0
     deleted: bool = False
+    terminate_requested: bool = False
+    template: str = ""
+    namespace: str = ""  # also set when the run is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +204,10 @@ class Store(Protocol):
 
     # runs
     async def create_run(self, new: NewRun, now: datetime) -> tuple[RunRecord, bool]:
-        """The run, and whether it is new. The same request id and body give the first run back."""
+        """The run, and whether it is new. The same request id (within a namespace) and body give the first run
+        back, as it is now, for its whole life; for at least 24 hours a request whose run was deleted is NotFound
+        and never makes a second one.
+        """
         ...
 
     async def get_run(self, namespace: str, run_id: str) -> RunRecord: ...
@@ -210,7 +229,12 @@ class Store(Protocol):
 
     # the engine's side
     async def claim(self, owner: str, now: datetime, limit: int, lease: timedelta) -> list[Claim]:
-        """Live runs whose owner is nobody, or whose owner's lease ran out; epoch + 1 each. Due ones first."""
+        """Live runs whose owner is nobody, or whose owner's lease ran out; epoch + 1 each. Due ones first.
+
+        Renews the claimer's lease. Runs that this owner holds already are not given again: `release` first. A lease
+        that ends later than two lease times from now counts as run out (the clock was set back). A damaged run is
+        never given; `info().detail` counts them.
+        """
         ...
 
     async def renew(self, owner: str, now: datetime, lease: timedelta) -> None: ...
@@ -224,11 +248,16 @@ class Store(Protocol):
 
     # watching
     async def changes(self, after: int, limit: int, where: RunFilter | None = None) -> list[RunEvent]:
-        """Events with sequence > after in order; a run appears once, in its latest state. Raises RelistRequired."""
+        """Events with sequence > after in order; a run appears once, in its latest state. Raises RelistRequired.
+
+        Fewer than `limit` events mean that nothing else had happened when it was called. Of `where`, the phases are
+        not looked at: that a run leaves a phase is news too.
+        """
         ...
 
     def wakeups(self) -> AsyncIterator[int]:
-        """Yields the newest sequence whenever something changed; may merge. The hint, never the truth."""
+        """Yields the newest sequence now and whenever something changed; may merge. The hint, never the truth.
+        Ends when the store is closed."""
         ...
 
     async def info(self) -> StoreInfo: ...
