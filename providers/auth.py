@@ -21,6 +21,7 @@ from providers import sigv4
 from providers.base import AuthFailed, BadAnswer, BadQuery
 from providers.destinations import check_headers, overlay_headers
 from providers.http import Http, Request, Response
+from providers.sigv4 import SigV4
 
 EARLY = 30.0  # seconds before its end at which a token counts as expired
 _KEPT_TOKENS = 1024
@@ -43,7 +44,7 @@ class OAuth2(msgspec.Struct, frozen=True, rename="camel"):
 class Authentication(msgspec.Struct, frozen=True, rename="camel"):
     """The `authentication` block. `bearer_token` is ours; the rest is Argo's. Empty parts count as absent."""
 
-    sigv4: sigv4.SigV4 = sigv4.SigV4()
+    sigv4: SigV4 = SigV4()
     oauth2: OAuth2 = OAuth2()
     basic_auth: BasicAuth = BasicAuth()
     bearer_token: str = ""

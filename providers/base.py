@@ -193,7 +193,7 @@ class Tools:
     """What the composition root hands to every provider it makes.
 
     evaluate_time: Prometheus' rangeQuery start and end are expressions of the condition language
-        (`now() - duration("1h")`); this evaluates one at a given now. Raises ValueError with the user's message.
+        (`now() - duration("1h")`); this evaluates one at a given now. The text of what it raises is for the user.
     """
 
     http: "Http"

@@ -22,11 +22,12 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from providers import limits, tls
+from providers import limits
 from providers.addresses import OPEN, AddressPolicy
 from providers.base import BadAnswer, NotAllowed, ProviderError, Throttled, TimedOut, TooLarge, Unreachable
 from providers.destinations import is_literal, not_allowed, parse_url
 from providers.redact import Redactor
+from providers.tls import LONGEST_PROBE, VERIFIED, Contexts, Tls, explain
 
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 """Resolves a host name to addresses in text form. Raises OSError if it cannot."""
@@ -48,7 +49,7 @@ class Request(msgspec.Struct, frozen=True):
     method: str = "GET"
     headers: Mapping[str, str] = {}
     body: bytes | None = None
-    tls: tls.Tls = tls.VERIFIED
+    tls: Tls = VERIFIED
     concurrency: int = 8
     max_bytes: int = limits.MAX_BODY
     secrets: tuple[str, ...] = ()
@@ -61,11 +62,15 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A whole answer of any status but a redirect or 429. Header names compare without case."""
+    """A whole answer of any status but a redirect or 429. Header names compare without case.
+
+    secrets: those of the request, for a provider that quotes the body in an error.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    secrets: tuple[str, ...] = ()
 
     @property
     def content_type(self) -> str:
@@ -92,7 +97,7 @@ class Http:
         self._places: weakref.WeakValueDictionary[tuple[str, str, int], asyncio.Semaphore] = (
             weakref.WeakValueDictionary()
         )
-        self._contexts = tls.Contexts()
+        self._contexts = Contexts()
         self._parse = lru_cache(maxsize=1024)(parse_url)
 
     def url(self, text: str, what: str = "address") -> URL:
@@ -125,8 +130,8 @@ class Http:
         except ProviderError:
             raise
         except aiohttp.ClientConnectorCertificateError as error:
-            left = min(max(deadline - loop.time(), 0), tls.LONGEST_PROBE)
-            problem = await tls.explain(request.url, error.certificate_error, self._addresses, left)
+            left = min(max(deadline - loop.time(), 0), LONGEST_PROBE)
+            problem = await explain(request.url, error.certificate_error, self._addresses, left)
             raise Unreachable(f"{request.where}: {problem}", reason="TlsCertificate") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _explain(request, received, error) from None
@@ -176,7 +181,7 @@ class Http:
             received.expect(answer.headers)
             while not content.at_eof():
                 received.add(await content.readany())
-            return Response(answer.status, answer.headers, received.body())
+            return Response(answer.status, answer.headers, received.body(), request.secrets)
         except limits.OverCap as error:
             raise TooLarge(f"{request.where}: {error}") from None
         except limits.Undecodable as error:
