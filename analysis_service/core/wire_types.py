@@ -1,4 +1,4 @@
-"""The shapes a field of a document may have, as data: one description for the parser, the editor schema and the docs."""
+"""The shapes a field may have, as data: one description for the parser, the editor schema and the docs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class ProviderUnion:
-    """A metric's provider: one entry, its name in the provider table (looked up by name, since `compare` holds more)."""
+    """A metric's provider: one entry, read by its name in the provider table (by name: `compare` holds more)."""
 
 
 Type = Text | Integer | Number | Boolean | IntOrString | Anything | ListOf | MapOf | Object | ProviderUnion
