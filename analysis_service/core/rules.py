@@ -1,49 +1,69 @@
-"""Which metrics a `dryRun` or `measurementRetention` rule means.
+"""Dry-run and retention rules: which metrics a rule means.
 
-A rule's `metricName` is an unanchored Go regular expression, so `error` means every metric whose name holds that
-word. Go's engine and RE2 accept the same language. A pattern that is no regular expression matches nothing, `*`
-among them: it has nothing to repeat.
+A pattern is a regular expression of Go (RE2), looked for anywhere in the metric's name. One that is not valid matches
+nothing, and a rule that matches nothing is an error.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 from analysis_service.core.model import DryRunRule, RetentionRule
 
+_SPECIAL = frozenset("\\.+*?()|[]{}^$")
+_CACHE = 1024
+_MAX_MEMORY = 1 << 20  # bytes of one compiled pattern
 
-class RuleError(Exception):
-    """A rule that means no metric; the message is Argo's."""
+
+class RuleError(ValueError):
+    """A rule that matches no metric. `index` is its place in the list; the message is Argo's."""
+
+    def __init__(self, field: str, index: int) -> None:
+        super().__init__(f"{field}[{index}]: Rule didn't match any metric name(s)")
+        self.field = field
+        self.index = index
 
 
-def matching(pattern: str, names: Iterable[str]) -> list[str]:
-    """The names that the pattern is found in, in their order; none if it is no regular expression."""
-    import re2  # here: most templates have no rules, and a linter's start should not pay for the engine
+def dry_run(rules: Iterable[DryRunRule], names: Sequence[str]) -> frozenset[str]:
+    """The metrics that are measured and do not decide. Raises RuleError."""
+    found: set[str] = set()
+    for index, rule in enumerate(rules):
+        matched = matches(rule.metric_name, names)
+        if not matched:
+            raise RuleError("dryRun", index)
+        found.update(matched)
+    return frozenset(found)
+
+
+def retention(rules: Iterable[RetentionRule], names: Sequence[str]) -> dict[str, int]:
+    """How many measurements each metric keeps, where a rule says so; the last rule wins. Raises RuleError."""
+    limits: dict[str, int] = {}
+    for index, rule in enumerate(rules):
+        matched = matches(rule.metric_name, names)
+        if not matched:
+            raise RuleError("measurementRetention", index)
+        limits.update(dict.fromkeys(matched, rule.limit))
+    return limits
+
+
+def matches(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The names that hold a match of the pattern; none if the pattern is not valid."""
+    finder, _ = compiled(pattern)
+    return tuple(name for name in names if finder is not None and finder(name))
+
+
+@lru_cache(maxsize=_CACHE)
+def compiled(pattern: str) -> tuple[Callable[[str], bool] | None, str]:
+    """A function that tells whether a name matches, or None and what is wrong with the pattern."""
+    if not _SPECIAL & set(pattern):
+        return (lambda name: pattern in name), ""
+    import re2  # here: most templates name their metrics plainly
 
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = _MAX_MEMORY
     try:
-        found = re2.compile(pattern, options)
-    except re2.error:
-        return []
-    return [name for name in names if found.search(name)]
-
-
-def dry_run(rules: Sequence[DryRunRule], names: Sequence[str]) -> frozenset[str]:
-    """The metrics that are measured and never decide. Raises RuleError for a rule that matches none."""
-    chosen: set[str] = set()
-    for index, rule in enumerate(rules):
-        found = matching(rule.metric_name, names)
-        if not found:
-            raise RuleError(f"dryRun[{index}]: Rule didn't match any metric name(s)")
-        chosen.update(found)
-    return frozenset(chosen)
-
-
-def retention(rules: Sequence[RetentionRule], names: Sequence[str]) -> Mapping[str, int]:
-    """Metric -> how many measurements to keep; the last matching rule counts. Raises RuleError as `dry_run`."""
-    limits: dict[str, int] = {}
-    for index, rule in enumerate(rules):
-        found = matching(rule.metric_name, names)
-        if not found:
-            raise RuleError(f"measurementRetention[{index}]: Rule didn't match any metric name(s)")
-        limits.update(dict.fromkeys(found, rule.limit))
-    return limits
+        expression = re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "not a regular expression"
+        return None, reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    return (lambda name: expression.search(name) is not None), ""
