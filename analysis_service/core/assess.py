@@ -90,7 +90,7 @@ def assess_metric(ready: Ready, result: MetricResult, *, terminating: bool, stri
 
 
 def assess(run: Run, metrics: Sequence[Ready], now: datetime) -> Run:
-    """The run with all metrics and itself assessed.
+    """The run with all metrics and itself assessed; the same object if that changes nothing.
 
     Whether it is terminating is read off the run as it came in: a metric that ends badly in this round reaches its
     siblings at the next one.
@@ -115,27 +115,29 @@ def assess(run: Run, metrics: Sequence[Ready], now: datetime) -> Run:
         summary[_COUNTED[result.phase if strict else limit if why else Phase.SUCCESSFUL]] += 1
         if ready.dry_run:
             found = Phase.SUCCESSFUL if found is Phase.NEW else found
-            if why:
-                results[ready.name] = replace(result, message=f"Metric assessed {result.phase.value} due to {why}")
+            told = f"Metric assessed {result.phase.value} due to {why}" if why else result.message
+            if told != result.message:
+                results[ready.name] = replace(result, message=told)
         elif _takes_over(result.phase, found):
             found = result.phase
             why = why or (_strict_why(ready, result) if strict and found in _ENDS_RUN else "")
             if why:
                 detail = f': "Error Message: {result.message}"' if result.message else ""
                 message = f'Metric "{result.name}" assessed {found.value} due to {why}{detail}'
-    return _concluded(
-        replace(
+    assessed = tuple(results.values())
+    moved = len(assessed) != len(run.results) or any(a is not b for a, b in zip(assessed, run.results, strict=True))
+    summaries = Summary(**wet), Summary(**dry)
+    if moved or run.started_at is None or summaries != (run.run_summary, run.dry_run_summary):
+        run = replace(
             run,
             started_at=run.started_at or now,
-            results=tuple(results.values()),
-            run_summary=Summary(**wet),
-            dry_run_summary=Summary(**dry),
-        ),
-        (Phase.SUCCESSFUL if found is Phase.NEW else found) if stopping or (complete and metrics) else Phase.RUNNING,
-        message,
-        metrics,
-        now,
-    )
+            results=assessed,
+            run_summary=summaries[0],
+            dry_run_summary=summaries[1],
+        )
+    ended = stopping or (complete and len(metrics) > 0)
+    phase = (Phase.SUCCESSFUL if found is Phase.NEW else found) if ended else Phase.RUNNING
+    return _concluded(run, phase, message, metrics, now)
 
 
 def _assessed(ready: Ready, result: MetricResult, stopping: bool, strict: bool) -> MetricResult:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from analysis_service.core import limits, rules
-from analysis_service.core.arguments import ArgumentError, resolve_metric
+from analysis_service.core.arguments import resolve_metric
 from analysis_service.core.model import Metric, RunSpec
 from analysis_service.core.retention import DEFAULT_RETENTION
 from analysis_service.core.secret_arguments import with_placeholders
+from analysis_service.core.tags import ArgumentError
 from analysis_service.core.timing import parse_duration
 from analysis_service.core.validate import argo_error
 from analysis_service.core.warnings import metric_traps, rule_notes, spec_notes

@@ -46,7 +46,8 @@ def explain_run(run: Run, metrics: Mapping[str, Ready]) -> tuple[Cause, str]:
     if run.phase in _BAD:
         return _explain_bad(run, wet, aside)
     counted = sum(result.count for result in wet)
-    if run.spec.terminate and not all(result.cause is Cause.PASSED for result in wet):
+    counts = any(not ready.dry_run for ready in metrics.values())
+    if run.spec.terminate and counts and not (wet and all(result.cause is Cause.PASSED for result in wet)):
         if counted == 0:
             return (
                 Cause.NO_EVIDENCE,

@@ -82,7 +82,8 @@ def settle(
         run = replace(run, warnings=tuple(dict.fromkeys((*run.warnings, *prepared.warnings))))
     run, recorded = record(run, prepared.metrics, taken, now, described or {})
     run = assess(run, prepared.metrics, now)
-    run = _trimmed(run, prepared)
+    if recorded:
+        run = _trimmed(run, prepared)
     return Step(run, recorded=recorded, wake_at=wake_at(run, now))
 
 
@@ -104,6 +105,14 @@ def secret_missing(run: Run, message: str, now: datetime) -> Run:
     return _ended(run, text, Cause.SECRET_NOT_FOUND, now)
 
 
+def quarantine(run: Run, crashes: int, now: datetime) -> Run:
+    """The run, taken out because working on it fails again and again: it must not take others down with it."""
+    if run.phase.done:
+        return run
+    message = f"quarantined: reconciling this run failed {crashes} times in a row; the service's log has the details"
+    return replace(_ended(run, message, Cause.QUARANTINED, now), completed_at=now)
+
+
 def _task(ready: Ready, result: MetricResult | None, op: Op) -> Task:
     if result is None:
         return Task(ready.name, op, 0, ready)
@@ -115,8 +124,6 @@ def _task(ready: Ready, result: MetricResult | None, op: Op) -> Task:
 
 def _trimmed(run: Run, prepared: Prepared) -> Run:
     limits = {ready.name: ready.retention for ready in prepared.metrics}
-    if all(len(result.measurements) <= limits.get(result.name, 0) for result in run.results):
-        return run
     return replace(run, results=tuple(trim(result, limits.get(result.name, 0)) for result in run.results))
 
 

@@ -30,6 +30,7 @@ def record(
     metrics = {ready.name: ready for ready in prepared}
     results = {result.name: result for result in run.results}
     recorded: list[Taken] = []
+    moved = False
     for name, measurement in taken:
         ready = metrics.get(name)
         if ready is None:
@@ -40,9 +41,12 @@ def record(
         after, kept = _recorded(before, ready, measurement, now)
         if after is not before:
             results[name] = after
+            moved = True
         if kept is not None:
             recorded.append((name, kept))
-    return replace(run, results=tuple(results.values())), tuple(recorded)
+    if moved:
+        run = replace(run, results=tuple(results.values()))
+    return run, tuple(recorded)
 
 
 def _recorded(

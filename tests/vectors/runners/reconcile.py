@@ -18,6 +18,7 @@ from analysis_service.core.assess import (
     terminating,
     worst,
 )
+from analysis_service.core.due import Op, due, next_at
 from analysis_service.core.judge import mark_error, terminated
 from analysis_service.core.model import (
     Argument,
@@ -33,7 +34,6 @@ from analysis_service.core.model import (
 )
 from analysis_service.core.outcome import Kind, outcome
 from analysis_service.core.prepare import Ready, prepare, ready
-from analysis_service.core.due import Op, due, next_at
 from analysis_service.core.reconcile import Step, Task, plan, secret_missing, settle, terminate
 from analysis_service.core.retention import trim
 from analysis_service.core.secret_arguments import SecretError, needed, with_secrets
