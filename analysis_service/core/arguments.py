@@ -50,7 +50,7 @@ def resolve_quoted(text: str, args: Sequence[Argument]) -> str:
 def resolve_metric(metric: Metric, args: Sequence[Argument]) -> Metric:
     """The metric with every tag filled in; the very same object if it has none.
 
-    Raises ArgumentError: `argument "x" was not supplied`, `failed to resolve {{x}}`, or that the text is no JSON any more.
+    Raises ArgumentError: `argument "x" was not supplied`, `failed to resolve {{x}}`, or what Go's JSON reader says.
     """
     if OPEN not in _any_text(metric):
         _supplied(args)
