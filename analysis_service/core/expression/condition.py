@@ -1,0 +1,173 @@
+"""A condition: parsed once, specialised once per type of result, evaluated often."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import cast
+
+import msgspec
+
+from .build import Builder, Closure
+from .check import Types
+from .errors import ExpressionError
+from .functions import CONDITION_NAMES, TIME_NAMES
+from .kinds import ANY, INT64, RESULT_KINDS, Type, Value, go_type, type_of, type_word, word
+from .limits import DEPTH
+from .parser import parse
+from .runtime import Frame, admit
+from .tree import Node
+from .warn import Remark, warnings_of
+
+_CACHE = 1_024  # conditions of live templates; each is a few kilobytes
+_FLAT = frozenset({float, bool, str, type(None)})  # results that need no look inside
+_MACHINE_STACK = "nested too deeply to evaluate"
+
+
+class Program(msgspec.Struct, frozen=True):
+    """The closures of a condition for one type of result."""
+
+    run: Closure
+    type: Type
+    slots: int
+    needs_frame: bool
+    flat: bool
+
+
+class Condition:
+    """A parsed condition. Made by `compile_condition`; safe to share and to keep."""
+
+    __slots__ = ("_programs", "functions", "names", "source", "tree", "warnings")
+
+    def __init__(self, source: str, *, with_result: bool = True) -> None:
+        self.source = source
+        self.tree: Node = parse(source)
+        self.names: tuple[str, ...] = ("result",) if with_result else ()
+        self.functions = tuple(n for n in CONDITION_NAMES if n != "result") if with_result else TIME_NAMES
+        self._programs: dict[type, Program] = {}
+        self.warnings: tuple[Remark, ...] = warnings_of(self.tree, self.types(ANY))
+
+    def types(self, result: Type) -> Mapping[int, Type]:
+        """The type of every node, if `result` is of this type. Raises ExpressionError."""
+        checker = Types(dict.fromkeys(self.names, result), self.functions)
+        try:
+            checker.visit(self.tree)
+        except ExpressionError as error:
+            raise self._mine(error) from None
+        return checker.of
+
+    def expect(self, kinds: str) -> None:
+        """Check it as a condition on a result of one of `kinds`: names of RESULT_KINDS joined by `|`.
+
+        Raises the first kind's ExpressionError when it fits none of them, or cannot give true or false.
+        """
+        first: ExpressionError | None = None
+        for kind in kinds.split("|"):
+            try:
+                found = self.types(RESULT_KINDS[kind])[id(self.tree)]
+                if found.kind == "bool" or found.unknown:
+                    return
+                raise self._mine(_not_boolean(found.name if found.kind != "nil" else "<nil>", type_word(found)))
+            except ExpressionError as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+    def evaluate(self, result: Value, *, now: datetime | None = None) -> Value:
+        """The value of the expression for `result`. Raises ExpressionError, and nothing else."""
+        program = self._programs.get(type(result)) or self._specialised(type(result))
+        try:
+            if not program.flat:
+                admit(result)
+            if program.needs_frame:
+                return program.run(result, Frame(now, program.slots))
+            return program.run(result, cast(Frame, None))
+        except ExpressionError as error:
+            raise self._mine(error) from None
+        except RecursionError:
+            raise self._mine(ExpressionError("TooDeep", _MACHINE_STACK)) from None
+
+    def decide(self, result: Value, *, now: datetime | None = None) -> bool:
+        """True or false. Raises ExpressionError, also for any other outcome (Argo's rule)."""
+        value = self.evaluate(result, now=now)
+        if value is True or value is False:
+            return bool(value)
+        static = self._programs[type(result)].type
+        name = static.name if static == INT64 and type(value) is int else go_type(value)
+        raise self._mine(_not_boolean(name, word(value)))
+
+    def _specialised(self, kind: type) -> Program:
+        static = type_of(kind)
+        if static is None:
+            raise ExpressionError("WrongType", f"result has the unsupported type {kind.__name__}")
+        flat = kind in _FLAT
+        try:
+            types = self.types(static)
+            builder = Builder(types)
+            run = builder.build(self.tree)
+            program = Program(run, types[id(self.tree)], builder.slots, builder.needs_frame, flat)
+        except ExpressionError as error:
+            program = Program(_raising(error.copy()), ANY, 0, False, True)
+        self._programs[kind] = program
+        return program
+
+    def _mine(self, error: ExpressionError) -> ExpressionError:
+        error.source = self.source
+        return error
+
+
+def _raising(error: ExpressionError) -> Closure:
+    def run(r: Value, f: Frame) -> Value:
+        raise error.copy()
+
+    return run
+
+
+def _not_boolean(name: str, found: str) -> ExpressionError:
+    hint = f"a condition must give true or false, got {found.removeprefix('a ')}"
+    return ExpressionError("NotBoolean", f"expected bool, but got {name}", hint=hint, at=0, end=1)
+
+
+@lru_cache(maxsize=_CACHE)
+def _compiled(source: str, with_result: bool) -> Condition | ExpressionError:
+    try:
+        return Condition(source, with_result=with_result)
+    except ExpressionError as error:
+        error.source = source
+        return error.copy()
+    except RecursionError:
+        deep = ExpressionError("TooDeep", f"nesting deeper than {DEPTH}")
+        deep.source = source
+        return deep
+
+
+def compile_condition(source: str, *, expects: str = "") -> Condition:
+    """Parse a condition and check its names (cached).
+
+    expects: what is known of the result, a name of RESULT_KINDS or several joined by `|` ("float|floats"; "any"
+    for nothing). When given, types are checked too, and that the outcome can be true or false.
+
+    Raises ExpressionError with code, message, place and hint.
+    """
+    found = _compiled(source, True)
+    if isinstance(found, ExpressionError):
+        raise found.copy()
+    if expects:
+        found.expect(expects)
+    return found
+
+
+def evaluate_time(source: str, now: datetime) -> datetime:
+    """The time that a rangeQuery's `start` or `end` stands for, such as `now() - duration("1h")`.
+
+    now: UTC-aware. Raises ExpressionError.
+    """
+    found = _compiled(source, False)
+    if isinstance(found, ExpressionError):
+        raise found.copy()
+    value = found.evaluate(None, now=now.astimezone(UTC))
+    if type(value) is datetime:
+        return value
+    error = ExpressionError("WrongType", f"expected time.Time, but got {go_type(value)}", at=0, end=len(source))
+    error.hint = 'a time such as now() - duration("1h")'
+    error.source = source
+    raise error
