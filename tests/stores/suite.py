@@ -349,7 +349,8 @@ class StoreSuite:
         record = await store.get_run("ns", claim.run.id)
         assert [m.ordinal for m in record.run.results[0].measurements] == [9, 10, 11]
         assert record.run == claim.run
-        seen, key = [], ""
+        seen: list[Measurement] = []
+        key = ""
         while True:
             page = await store.list_measurements(claim.run.id, "errors", 5, key)
             seen += page.items
@@ -682,7 +683,8 @@ class StoreSuite:
         for namespace, name in (("b", "x"), ("", "z"), ("a", "y"), ("b", "a"), ("a", "b")):
             record = await store.create_template(namespace, name, "one", NOW)
             await store.update_template(namespace, name, "two", record.etag, NOW)
-        seen, key = [], ""
+        seen: list[tuple[str, str, str]] = []
+        key = ""
         while True:
             page = await store.list_templates(None, 2, key)
             seen += [(r.namespace, r.name, r.text) for r in page.items]

@@ -1,0 +1,420 @@
+"""Reading the SQLite store: rows to values, every row against its digest, on whatever connection.
+
+A row that fails its digest is Damaged and takes nothing else with it. Rows that are missing show by their number:
+slots and looks are numbered without holes, and the run knows how many there are.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import apsw
+import msgspec
+
+from analysis_service.core.model import Look, Measurement, Run, RunSpec
+from analysis_service.stores import codec, rules
+from analysis_service.stores.base import (
+    Damaged,
+    NotFound,
+    Page,
+    RelistRequired,
+    RunEvent,
+    RunFilter,
+    RunRecord,
+    TemplateRecord,
+)
+from analysis_service.stores.recent import event_of
+
+NEVER = 1 << 62  # due of a run that waits for nothing
+TERMINATE = int.from_bytes(b"terminat", "big")
+CRASH = 1_000_003
+SPECS_KEPT = 1_024  # equal specs are one object in memory
+
+_RUN = """SELECT r.n, r.id, r.resource_version, r.sequence, r.due, r.done, r.phase, r.terminate, r.status, r.digest,
+    o.namespace, o.name, o.template, o.created, o.labels, o.head, o.spec_digest, o.digest,
+    r.epoch, r.crashes, r.slots, r.mix, r.looks
+    FROM run r LEFT JOIN origin o ON o.n = r.n """
+
+
+class RunRow(NamedTuple):
+    n: int
+    id: str
+    resource_version: int
+    sequence: int
+    due: int
+    done: int
+    phase: str
+    terminate: int
+    status: bytes
+    digest: bytes
+    namespace: str
+    name: str
+    template: str
+    created: int
+    labels: str
+    head: bytes
+    spec_digest: bytes
+    origin_digest: bytes
+    epoch: int
+    crashes: int
+    slots: int
+    mix: int
+    looks: int
+
+
+class Gone(msgspec.Struct, frozen=True, array_like=True):
+    """What is left of a deleted run, for watchers."""
+
+    run_id: str
+    namespace: str
+    template: str
+    labels: Mapping[str, str]
+    resource_version: int
+    terminate: bool
+
+
+_gone = msgspec.msgpack.Decoder(tuple[Gone, bytes])
+
+
+class Specs:
+    """Equal frozen specs as one object. Shared by all threads: every step is one dictionary call."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, RunSpec] = OrderedDict()
+
+    def get(self, digest: bytes) -> RunSpec | None:
+        return self._known.get(digest)
+
+    def share(self, digest: bytes, spec: RunSpec) -> RunSpec:
+        spec = self._known.setdefault(digest, spec)
+        while len(self._known) > SPECS_KEPT:
+            try:
+                self._known.popitem(last=False)
+            except KeyError:
+                break
+        return spec
+
+
+def run_digest(run_id: str, version: int, sequence: int, due: int, done: int, phase: str, status: bytes) -> bytes:
+    return codec.digest(f"{run_id}\0{version}\0{sequence}\0{due}\0{done}\0{phase}", status)
+
+
+def origin_digest(
+    run_id: str, namespace: str, name: str, template: str, created: int, labels: str, spec_digest: bytes, head: bytes
+) -> bytes:
+    return codec.digest(f"{run_id}\0{namespace}\0{name}\0{template}\0{created}\0{labels}\0{spec_digest.hex()}", head)
+
+
+def spec_digest(spec: bytes) -> bytes:
+    return blake2b(spec, digest_size=codec.DIGEST_BYTES).digest()
+
+
+def slot_digest(run_id: str, metric: str, ordinal: int, epoch: int, done: int, body: bytes) -> bytes:
+    return codec.digest(f"{run_id}\0{metric}\0{ordinal}\0{epoch}\0{done}", body)
+
+
+def look_digest(run_id: str, metric: str, ordinal: int, number: int, body: bytes) -> bytes:
+    return codec.digest(f"{run_id}\0{metric}\0{ordinal}\0{number}\0look", body)
+
+
+def template_digest(record: TemplateRecord) -> bytes:
+    key = f"{record.namespace}\0{record.name}\0{record.version}\0{record.etag}\0{rules.micros(record.created_at)}"
+    return codec.digest(key, record.text.encode())
+
+
+def request_digest(namespace: str, request_id: str, body_digest: str, run_id: str, at: int) -> bytes:
+    return codec.digest(f"{namespace}\0{request_id}\0{body_digest}\0{run_id}\0{at}", b"")
+
+
+def event_mark(sequence: int, n: int) -> int:
+    return (n * CRASH) ^ sequence
+
+
+def label_text(labels: Mapping[str, str]) -> str:
+    """Labels as a text in which one pair is found without reading the rest."""
+    return "".join(f"\x1f{key}\x1e{value}\x1f" for key, value in labels.items())
+
+
+class Rows:
+    """Queries on one connection. Its user sees to it that several of them see one state."""
+
+    def __init__(self, db: apsw.Connection, specs: Specs) -> None:
+        self._db = db
+        self._specs = specs
+
+    # runs
+
+    def run_row(self, where: str, *values: str | int) -> RunRow | None:
+        row = self._db.execute(_RUN + where, values).fetchone()
+        return None if row is None else RunRow._make(row)
+
+    def find(self, run_id: str, namespace: str | None = None) -> RunRow:
+        """The row of a run, checked. Raises NotFound."""
+        row = self.run_row("WHERE r.id = ?", run_id)
+        if row is not None:
+            self.check(row)
+        if row is None or namespace not in (None, row.namespace):
+            raise NotFound(f"there is no run {run_id}")
+        return row
+
+    def check(self, row: RunRow) -> None:
+        """Raises Damaged if the row is not what was written."""
+        if row.digest != run_digest(
+            row.id, row.resource_version, row.sequence, row.due, row.done, row.phase, row.status
+        ) or row.terminate not in (0, TERMINATE):
+            raise Damaged(f"the status of run {row.id} fails its digest")
+        if row.head is None or row.origin_digest != origin_digest(
+            row.id, row.namespace, row.name, row.template, row.created, row.labels, row.spec_digest, row.head
+        ):
+            raise Damaged(f"what run {row.id} was created with fails its digest")
+
+    def record(self, row: RunRow) -> RunRecord:
+        """The run of a checked row."""
+        status = codec.decode_status(row.status, f"the status of run {row.id}")
+        shown = [
+            self._shown(row, result.name, ranges) if ranges else ()
+            for result, ranges in zip(status.results, status.shown, strict=True)
+        ]
+        head = codec.decode_head(row.head, f"run {row.id}")
+        run = codec.build(row.id, head, self._spec(row), status, shown)
+        return RunRecord(run, row.resource_version, row.terminate == TERMINATE, row.template)
+
+    def _spec(self, row: RunRow) -> RunSpec:
+        known = self._specs.get(row.spec_digest)
+        if known is not None:
+            return known
+        (data,) = self._db.execute("SELECT spec FROM origin WHERE n = ?", (row.n,)).fetchone() or (b"",)
+        if spec_digest(data) != row.spec_digest:
+            raise Damaged(f"the spec of run {row.id} fails its digest")
+        return self._specs.share(row.spec_digest, codec.decode_spec(data, f"the spec of run {row.id}"))
+
+    def _shown(self, row: RunRow, metric: str, ranges: Sequence[int]) -> tuple[Measurement, ...]:
+        wanted = codec.slots_of(ranges)
+        found = {m.ordinal: m for m in self._slots(row, metric, wanted[0], wanted[-1] + 1)}
+        try:
+            return tuple([found[ordinal] for ordinal in wanted])
+        except KeyError as error:
+            raise Damaged(f"measurement {metric}/{error.args[0]} of run {row.id} is missing") from error
+
+    def _slots(self, row: RunRow, metric: str, first: int, stop: int) -> Iterator[Measurement]:
+        for ordinal, epoch, done, body, digest in self._db.execute(
+            "SELECT ordinal, epoch, done, body, digest FROM measurement "
+            "WHERE run = ? AND metric = ? AND ordinal >= ? AND ordinal < ? ORDER BY ordinal",
+            (row.n, metric, first, stop),
+        ):
+            if digest != slot_digest(row.id, metric, ordinal, epoch, done, body):
+                raise Damaged(f"measurement {metric}/{ordinal} of run {row.id} fails its digest")
+            yield codec.decode_measurement(body, f"measurement {metric}/{ordinal} of run {row.id}")
+
+    def check_slots(self, row: RunRow) -> None:
+        """Every measurement of a run against its digest, and all of them against the run. Raises Damaged."""
+        count = mix = 0
+        for metric, ordinal, epoch, done, body, digest in self._db.execute(
+            "SELECT metric, ordinal, epoch, done, body, digest FROM measurement WHERE run = ?", (row.n,)
+        ):
+            if digest != slot_digest(row.id, metric, ordinal, epoch, done, body):
+                raise Damaged(f"measurement {metric}/{ordinal} of run {row.id} fails its digest")
+            count += 1
+            mix ^= codec.mix(digest)
+        if (count, mix) != (row.slots, row.mix):
+            raise Damaged(f"run {row.id} has {count} measurements that are not the {row.slots} it was given")
+
+    def list_runs(self, where: RunFilter, limit: int, after: str) -> Page[RunRecord]:
+        conditions: list[str] = []
+        values: list[str | int] = []
+        if after:
+            conditions.append("(o.created, o.id) < (?, ?)")
+            values += rules.parse_page_key(after, int, str)
+        if where.namespace is not None:
+            conditions.append("o.namespace = ?")
+            values.append(where.namespace)
+        if where.template is not None:
+            conditions.append("o.template = ?")
+            values.append(where.template)
+        if where.phases:
+            conditions.append(f"r.phase IN ({','.join('?' * len(where.phases))})")
+            values += sorted(where.phases)
+        for key, value in where.labels:
+            conditions.append("instr(o.labels, ?)")
+            values.append(f"\x1f{key}\x1e{value}\x1f")
+        # the join is kept in this order: it walks an index of origin and needs no sorting
+        query = _RUN.replace("FROM run r LEFT JOIN origin o", "FROM origin o CROSS JOIN run r") + (
+            f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        )
+        found: list[tuple[RunRow, RunRecord]] = []
+        for values_of_row in self._db.execute(query + "ORDER BY o.created DESC, o.id DESC", values):
+            row = RunRow._make(values_of_row)
+            self.check(row)
+            record = self.record(row)
+            if rules.matches(where, record.run, record.template):
+                found.append((row, record))
+                if len(found) > limit:
+                    break
+        page = rules.page(found, limit, lambda item: rules.page_key(item[0].created, item[0].id))
+        return Page(tuple(record for _, record in page.items), page.next_key)
+
+    def list_measurements(self, run_id: str, metric: str, limit: int, after: str) -> Page[Measurement]:
+        first = rules.ordinal_key(after) + 1
+        row = self.find(run_id)
+        (count,) = self._one("SELECT count(*) FROM measurement WHERE run = ?", row.n)
+        if count != row.slots:
+            raise Damaged(f"run {run_id} has {count} measurements of the {row.slots} it was given")
+        found: list[Measurement] = []
+        for measurement in self._slots(row, metric, first, first + limit + 1):
+            if measurement.ordinal != first + len(found):
+                raise Damaged(f"measurement {metric}/{first + len(found)} of run {run_id} is missing")
+            found.append(measurement)
+        return rules.page(found, limit, lambda m: rules.page_key(m.ordinal))
+
+    def list_looks(self, run_id: str, metric: str, ordinal: int, limit: int, after: str) -> Page[Look]:
+        done = max(rules.ordinal_key(after), 0)
+        row = self.find(run_id)
+        (count,) = self._one("SELECT count(*) FROM look WHERE run = ?", row.n)
+        if count != row.looks:
+            raise Damaged(f"run {run_id} has {count} looks of the {row.looks} it was given")
+        found: list[Look] = []
+        for number, body, digest in self._db.execute(
+            "SELECT number, body, digest FROM look WHERE run = ? AND metric = ? AND ordinal = ? AND number > ? "
+            "ORDER BY number LIMIT ?",
+            (row.n, metric, ordinal, done, limit + 1),
+        ):
+            what = f"look {metric}/{ordinal}/{number} of run {run_id}"
+            if number != done + len(found) + 1:
+                raise Damaged(f"{what} is not the next one: one before it is missing")
+            if digest != look_digest(row.id, metric, ordinal, number, body):
+                raise Damaged(f"{what} fails its digest")
+            found.append(codec.decode_look(body, what))
+        return rules.page(found, limit, lambda look: rules.page_key(look.number))
+
+    # watching
+
+    def sequence(self) -> int:
+        (newest,) = self._one("SELECT coalesce(max(sequence), 0) FROM event")
+        return max(int(newest), self._floor())
+
+    def _floor(self) -> int:
+        (floor,) = self._one("SELECT value FROM meta WHERE name = 'floor'")
+        return int(floor)
+
+    def changes(self, after: int, limit: int, where: RunFilter) -> list[RunEvent]:
+        """A damaged run is left out: its state cannot be told, and the others must not wait for it."""
+        if not self._floor() <= after <= self.sequence():
+            raise RelistRequired(f"nothing is known of position {after}: list again")
+        where = replace(where, phases=frozenset())
+        events: list[RunEvent] = []
+        for sequence, n, mark, gone, current in self._db.execute(
+            "SELECT e.sequence, e.n, e.mark, e.gone, r.sequence FROM event e LEFT JOIN run r ON r.n = e.n "
+            "WHERE e.sequence > ? ORDER BY e.sequence",
+            (after,),
+        ):
+            if mark != event_mark(sequence, n):
+                raise RelistRequired(f"the record of changes is damaged after {sequence}: list again")
+            if gone is not None:
+                event, run = _deletion(sequence, gone)
+            elif current == sequence:
+                try:
+                    row = self.run_row("WHERE r.n = ?", n)
+                    assert row is not None
+                    self.check(row)
+                    record = self.record(row)
+                except Damaged:
+                    continue
+                event, run = event_of(record, sequence), record.run
+            else:
+                continue  # a later event has this run's state
+            if rules.matches(where, run, event.template):
+                events.append(event)
+                if len(events) == limit:
+                    break
+        return events
+
+    # templates
+
+    def template(self, namespace: str, name: str, version: int | None = None) -> TemplateRecord:
+        row = self._db.execute(
+            "SELECT * FROM template WHERE namespace = ? AND name = ? AND (?3 IS NULL OR version = ?3) "
+            "ORDER BY version DESC LIMIT 1",
+            (namespace, name, version),
+        ).fetchone()
+        if row is not None:
+            return _template(row)
+        if version is not None:
+            self.template(namespace, name)
+            raise NotFound(f"template {rules.path(namespace, name)} has no version {version}")
+        raise NotFound(f"there is no template {rules.path(namespace, name)}")
+
+    def list_templates(self, namespace: str | None, limit: int, after: str) -> Page[TemplateRecord]:
+        start = rules.parse_page_key(after, str, str) if after else (None, None)
+        rows = self._db.execute(
+            "SELECT t.* FROM template t WHERE (?1 IS NULL OR t.namespace = ?1) "
+            "AND (?2 IS NULL OR (t.namespace, t.name) > (?2, ?3)) AND NOT EXISTS (SELECT 1 FROM template u "
+            "WHERE u.namespace = t.namespace AND u.name = t.name AND u.version > t.version) "
+            "ORDER BY t.namespace, t.name LIMIT ?4",
+            (namespace, *start, limit + 1),
+        )
+        found = [_template(row) for row in rows]
+        return rules.page(found, limit, lambda record: rules.page_key(record.namespace, record.name))
+
+    def list_template_versions(self, namespace: str, name: str, limit: int, after: str) -> Page[TemplateRecord]:
+        below = rules.ordinal_key(after)
+        self.template(namespace, name)
+        rows = self._db.execute(
+            "SELECT * FROM template WHERE namespace = ? AND name = ? AND (?3 < 0 OR version < ?3) "
+            "ORDER BY version DESC LIMIT ?4",
+            (namespace, name, below, limit + 1),
+        )
+        return rules.page([_template(row) for row in rows], limit, lambda record: rules.page_key(record.version))
+
+    # the rest
+
+    def live_runs(self) -> int:
+        (count,) = self._one("SELECT count(*) FROM run WHERE done = 0")
+        return int(count)
+
+    def _one(self, query: str, *values: str | int) -> tuple[Any, ...]:
+        row = self._db.execute(query, values).fetchone()
+        if row is None:
+            raise Damaged("the store's own record is missing: restore a backup")
+        return tuple(row)
+
+
+def _deletion(sequence: int, data: bytes) -> tuple[RunEvent, Run]:
+    """The event, and as much of the run as filters look at."""
+    try:
+        gone, digest = _gone.decode(data)
+    except msgspec.MsgspecError as error:
+        raise RelistRequired(f"the record of changes is damaged at {sequence}: list again") from error
+    if digest != gone_digest(sequence, gone):
+        raise RelistRequired(f"the record of changes is damaged at {sequence}: list again")
+    return deletion(sequence, gone), Run(gone.run_id, gone.namespace, "", RunSpec(()), labels=gone.labels)
+
+
+def gone_digest(sequence: int, gone: Gone) -> bytes:
+    return codec.digest(f"{sequence}", codec.encode(gone))
+
+
+def deletion(sequence: int, gone: Gone) -> RunEvent:
+    return RunEvent(
+        sequence,
+        gone.run_id,
+        None,
+        gone.resource_version,
+        deleted=True,
+        terminate_requested=gone.terminate,
+        template=gone.template,
+        namespace=gone.namespace,
+    )
+
+
+def _template(row: Sequence[Any]) -> TemplateRecord:
+    namespace, name, version, text, etag, created, digest = row
+    try:
+        record = TemplateRecord(namespace, name, version, text, etag, rules.moment(created))
+        sound = digest == template_digest(record)
+    except OverflowError:  # a time out of range
+        sound = False
+    if not sound:
+        raise Damaged(f"template {rules.path(namespace, name)} version {version} fails its digest")
+    return record

@@ -1,0 +1,19 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from analysis_service.stores.base import Store
+from analysis_service.stores.sqlite import SqliteStore
+from tests.stores.suite import StoreSuite
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await SqliteStore.open(tmp_path / "store.db")
+    yield store
+    await store.close()
+
+
+class TestSqlite(StoreSuite):
+    pass
