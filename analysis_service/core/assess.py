@@ -169,4 +169,9 @@ def _concluded(run: Run, phase: Phase, message: str, metrics: Sequence[Ready], n
     run = replace(run, phase=phase, message=message, completed_at=now)
     cause, reason = explain_run(run, {ready.name: ready for ready in metrics})
     run = replace(run, cause=cause, reason=reason)
-    return replace(run, warnings=tuple(dict.fromkeys((*run.warnings, *verdict_warnings(run)))))
+    return replace(
+        run,
+        warnings=tuple(
+            dict.fromkeys((*run.warnings, *verdict_warnings(run, {ready.name: ready.metric for ready in metrics})))
+        ),
+    )

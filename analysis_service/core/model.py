@@ -59,8 +59,11 @@ IntOrText = int | str
 """A limit as written: an integer, or text that is read as one (unparsable text counts as 0, as in Argo)."""
 
 
-class Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Base of all values here: immutable, compared by content, camelCase in JSON."""
+class Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """Base of all values here: immutable, compared by content, camelCase in JSON.
+
+    They are trees, so reference counts free them; the collector need not walk the ten thousand runs of a service.
+    """
 
 
 class SecretKeyRef(Value, frozen=True):
@@ -149,7 +152,7 @@ class Template(Value, frozen=True):
     annotations: Mapping[str, str] = {}
 
 
-class RunSpec(Value, frozen=True, dict=True):
+class RunSpec(Value, frozen=True, dict=True, gc=True):
     """What a run executes, frozen at creation: templates flattened, arguments merged, secrets by reference.
 
     (`dict` leaves room for what `core.prepare` derives from the spec once; it is no part of the value.)

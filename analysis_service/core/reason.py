@@ -24,14 +24,14 @@ def explain_metric(ready: Ready, result: MetricResult, limit: Phase) -> tuple[Ca
         cause = last.cause if last and last.cause else Cause.CONDITION_FAILED
         return cause, (
             f"{name}: {_times(result.failed, 'failure')}, failureLimit allows {ready.failure_limit} "
-            f"({_tally(ready, result)}){_because(last)}. "
+            f"({_tally(ready, result)}){_because(name, last)}. "
             f"A failureLimit of {result.failed} would have let it go on."
         )
     if limit is Phase.INCONCLUSIVE:
         cause = last.cause if last and last.cause else Cause.INCONCLUSIVE_VALUES
         return cause, (
             f"{name}: {_times(result.inconclusive, 'inconclusive measurement')}, inconclusiveLimit allows "
-            f"{ready.inconclusive_limit} ({_tally(ready, result)}){_because(last)}. "
+            f"{ready.inconclusive_limit} ({_tally(ready, result)}){_because(name, last)}. "
             f"An inconclusiveLimit of {result.inconclusive} would have let it go on."
         )
     if limit is Phase.ERROR:
@@ -101,16 +101,19 @@ def _explain_end(ready: Ready, result: MetricResult) -> tuple[Cause, str]:
     if ready.success_limit > 0:
         row = f"{result.consecutive_success} of {ready.success_limit} successes in a row"
         if result.consecutive_success >= ready.success_limit:
-            return Cause.PASSED, f"{name}: {row} ({tally}){_because(_last(result, Phase.SUCCESSFUL))}."
+            return Cause.PASSED, f"{name}: {row} ({tally}){_because(name, _last(result, Phase.SUCCESSFUL))}."
         if ready.count is not None and result.count >= ready.count:
             remedy = "a longer count or a lower consecutiveSuccessLimit would give it the chance"
             return Cause.SUCCESSES_NOT_REACHED, f"{name}: count ran out with {row} ({tally}); {remedy}."
     if ready.count is not None and result.count >= ready.count:
         allowed = f"; {result.failed} of {ready.failure_limit} allowed failures used" if result.failed else ""
-        return Cause.PASSED, f"{name}: {tally}{allowed}{_because(_last(result, Phase.SUCCESSFUL))}."
+        return Cause.PASSED, f"{name}: {tally}{allowed}{_because(name, _last(result, Phase.SUCCESSFUL))}."
     if result.count == 0:
         return Cause.NO_EVIDENCE, f"{name}: ended before any measurement counted ({tally}): there is no evidence."
-    return Cause.TERMINATED, f"{name}: ended early with no limit exceeded ({tally}){_because(_last(result, None))}."
+    return (
+        Cause.TERMINATED,
+        f"{name}: ended early with no limit exceeded ({tally}){_because(name, _last(result, None))}.",
+    )
 
 
 def _explain_bad(run: Run, wet: Sequence[MetricResult], aside: str) -> tuple[Cause, str]:
@@ -142,11 +145,11 @@ def _last(result: MetricResult, phase: Phase | None) -> Measurement | None:
     return next((m for m in reversed(result.measurements) if phase is None or m.phase is phase), None)
 
 
-def _because(measurement: Measurement | None) -> str:
+def _because(name: str, measurement: Measurement | None) -> str:
     if measurement is None:
         return ""
     said = measurement.reason or measurement.message or (f"value {measurement.value}" if measurement.value else "")
-    return f"; last: {said.rstrip('.')}" if said else ""
+    return f"; last: {said.removeprefix(name + ': ').rstrip('.')}" if said else ""
 
 
 def _value(result: MetricResult) -> str:

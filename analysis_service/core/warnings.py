@@ -7,7 +7,7 @@ spec, and those of a verdict are decided the safe way (core.assess), so that not
 from collections.abc import Iterable, Mapping, Sequence
 
 from analysis_service.core import limits
-from analysis_service.core.model import DryRunRule, Measurement, Metric, MetricResult, Phase, Run, RunSpec
+from analysis_service.core.model import DryRunRule, Metric, MetricResult, Phase, Run, RunSpec
 
 _BY_CONDITION = frozenset(
     {
@@ -68,8 +68,8 @@ def rule_notes(rules: Sequence[DryRunRule], names: Sequence[str], dry: frozenset
     return tuple(notes)
 
 
-def verdict_warnings(run: Run) -> tuple[str, ...]:
-    """The traps a finished run ended in (default mode only)."""
+def verdict_warnings(run: Run, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+    """The traps a finished run ended in (default mode only). metrics: the resolved ones by name."""
     if run.spec.strict:
         return ()
     warnings: list[str] = []
@@ -78,16 +78,23 @@ def verdict_warnings(run: Run) -> tuple[str, ...]:
         warnings.append("terminated before any measurement counted: Successful without evidence")
     for result in run.results:
         warnings += _result_warnings(result)
+        if result.name in metrics:
+            warnings += _value_warnings(metrics[result.name], result)
     return tuple(dict.fromkeys(warnings))
 
 
-def value_warning(metric: Metric, what: str, measurement: Measurement) -> str:
-    """A value that is no value, yet judged: what strict mode, onNaN or onNoData would decide otherwise."""
-    policy = "onNaN" if what == "NaN" else "onNoData"
-    return (
-        f"{metric.name}: {what} was judged {measurement.phase.value} by the condition alone; "
-        f"set {policy} to decide it on purpose"
-    )
+def handles_nan(metric: Metric) -> bool:
+    """Whether the conditions test for NaN themselves, so that its author has decided what it means."""
+    return any(word in _conditions(metric) for word in ("isNaN", "isInf"))
+
+
+def handles_empty(metric: Metric) -> bool:
+    """Whether the conditions mention an empty or absent result themselves."""
+    return any(word in _conditions(metric) for word in ("len(", "isNil", "nil", "default(", "??", "count("))
+
+
+def _conditions(metric: Metric) -> str:
+    return metric.success_condition + " " + metric.failure_condition
 
 
 def _metric_traps(where: str, metric: Metric) -> list[str]:
@@ -125,6 +132,17 @@ def _result_warnings(result: MetricResult) -> list[str]:
         warnings.append(f"{name}: {result.phase.value}, but counted as successful in the run's summary, as in Argo")
     if result.measurements and result.measurements[-1].finished_at is None and not result.phase.done:
         warnings.append(f"{name}: the run ended while a measurement was still in flight; it is not judged")
+    return warnings
+
+
+def _value_warnings(metric: Metric, result: MetricResult) -> list[str]:
+    """Values that are none, and passed all the same because no comparison with them is true (or all() has no items)."""
+    passed = [m for m in result.measurements if m.phase is Phase.SUCCESSFUL and not m.message]
+    warnings = []
+    if not metric.on_na_n and not handles_nan(metric) and any("NaN" in m.value.strip("[]").split(",") for m in passed):
+        warnings.append(f"{metric.name}: NaN passed, because no comparison with it is true; set onNaN to decide it")
+    if not metric.on_no_data and not handles_empty(metric) and any(m.value == "[]" for m in passed):
+        warnings.append(f"{metric.name}: an empty answer passed; set onNoData to decide it")
     return warnings
 
 

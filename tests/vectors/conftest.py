@@ -3,10 +3,11 @@
 The folder is `TIDEGATE_VECTORS` if set, else this one; any subset of the files will do. A vector whose kind has no
 runner is a failure. In this folder, and only here, prefixes that belong to later work are deselected (tables.LATER).
 
-A runner module offers one or both of
+A runner module offers one or more of
 * `RUNNERS: dict[kind, runner]`; `runner(given, expect)` asserts (or is a coroutine function that does). Where two
   modules know one kind, each says which vectors are its own: `PREFIXES: set[str]`, the prefixes of their ids;
-* `FILES: dict[file stem, runner]` for the files whose vectors have another shape; `runner(vector)` gets it whole.
+* `FILES: dict[file stem, runner]` for the files whose vectors have another shape; `runner(vector)` gets it whole;
+* `IDS: dict[vector id, runner]`, likewise, where several modules share such a file.
 """
 
 import importlib.util
@@ -80,7 +81,8 @@ class Runners:
 
     def of(self, vector: Vector) -> Callable[[], Any]:
         """The call that runs this vector; LookupError with a sentence if there is none, or more than one."""
-        whole = [run for m in self.modules if (run := getattr(m, "FILES", {}).get(vector.file))]
+        whole = [run for m in self.modules if (run := getattr(m, "IDS", {}).get(vector.id))]
+        whole += [run for m in self.modules if (run := getattr(m, "FILES", {}).get(vector.file))]
         if whole:
             return lambda: whole[0](vector.body)
         fits = [
