@@ -13,6 +13,7 @@ import os
 import re
 import weakref
 from collections.abc import Iterable, Mapping
+from http.client import responses
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -199,7 +200,12 @@ class Authenticator:
             f"OAuth2 token endpoint at {self._http.url(oauth2.token_url, 'authentication.oauth2.tokenUrl').origin()}"
         )
         if answer.status != 200:
-            raise AuthFailed(f"{where}: no token was given (status {answer.status})", reason="OAuth2")
+            said = f"{answer.status} {responses.get(answer.status, '')}".strip()
+            # the first words are those of the library Argo asks with
+            raise AuthFailed(
+                f"oauth2: cannot fetch token: {said} ({where}: no token was given, status {answer.status})",
+                reason="OAuth2",
+            )
         try:
             grant = _grant.decode(answer.body)
         except (msgspec.DecodeError, RecursionError, ValueError):
