@@ -31,6 +31,10 @@ class NotJson(ValueError):
     """The text is not JSON that we read; the message says why, without the text."""
 
 
+class NotRead(NotJson):
+    """It may well be JSON, but not such as we read: not UTF-8, too deep, a number out of range."""
+
+
 class Unsupported(ValueError):
     """The value cannot be written as JSON, in Go's words."""
 
@@ -51,7 +55,7 @@ def decode(body: bytes) -> Decoded:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise NotJson(f"not UTF-8 at byte {error.start + 1}") from None
+        raise NotRead(f"not UTF-8 at byte {error.start + 1}") from None
     if not text.strip(" \t\r\n"):
         raise NotJson("empty answer")
     if text.startswith("\ufeff"):
@@ -75,9 +79,9 @@ def decode(body: bytes) -> Decoded:
     except json.JSONDecodeError as error:
         raise NotJson(f"{error.msg} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
-        raise NotJson(f"nested deeper than {MAX_DEPTH} levels") from None
+        raise NotRead(f"nested deeper than {MAX_DEPTH} levels") from None
     if depth_exceeds(value, MAX_DEPTH):
-        raise NotJson(f"nested deeper than {MAX_DEPTH} levels")
+        raise NotRead(f"nested deeper than {MAX_DEPTH} levels")
     if "\\u" in text:  # only an escape can bring in half a surrogate pair
         value = _scrub(value)
     return Decoded(value, tuple(duplicates))
@@ -85,10 +89,10 @@ def decode(body: bytes) -> Decoded:
 
 def _number(literal: str) -> float:
     if len(literal) >= MAX_NUMBER_CHARACTERS:
-        raise NotJson(f"a number of {len(literal)} characters")
+        raise NotRead(f"a number of {len(literal)} characters")
     number = float(literal)
     if math.isinf(number):
-        raise NotJson(f"the number {literal[:30]} is out of range")
+        raise NotRead(f"the number {literal[:30]} is out of range")
     return number
 
 

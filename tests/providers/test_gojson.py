@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import gojson
-from providers.gojson import NotJson, Unsupported
+from providers.gojson import NotJson, NotRead, Unsupported
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -97,6 +97,8 @@ def test_decode_says_what_is_wrong(body: bytes, message: str) -> None:
     with pytest.raises(NotJson) as caught:
         gojson.decode(body)
     assert str(caught.value) == message
+    # what another reader may take for JSON is told apart from what is none
+    assert isinstance(caught.value, NotRead) == message.startswith(("nested", "not UTF-8", "a number", "the number"))
 
 
 def test_decode() -> None:
