@@ -34,15 +34,15 @@ def parse_url(text: str, what: str = "address", policy: AddressPolicy = OPEN) ->
     what: how the user calls the field, for messages. The text is echoed only where it can hold no secret.
     Raises BadQuery for a form we do not accept and NotAllowed for a host or port the policy refuses.
     """
+    if "\\" in text:
+        raise BadQuery(f"{what}: backslash in URL", reason="UrlForm")
+    if _CONTROL.search(text):
+        raise BadQuery(f"{what}: space, line break or control character in URL", reason="HeaderInjection")
     scheme, separator, rest = text.partition("://")
     if not separator or scheme.lower() not in ("http", "https"):
         if separator or re.match(r"(?:file|gopher|unix|ftp|data|javascript|ldap|dict):", text, re.IGNORECASE):
             raise BadQuery(f"{what}: http or https only", reason="UrlScheme")
         raise BadQuery(f"{what} needs http:// or https://", reason="UrlScheme")
-    if "\\" in text:
-        raise BadQuery(f"{what}: backslash in URL", reason="UrlForm")
-    if _CONTROL.search(text):
-        raise BadQuery(f"{what}: space, line break or control character in URL", reason="HeaderInjection")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in authority:
         raise BadQuery(f"{what}: credentials in URL; use authentication", reason="UrlCredentials")

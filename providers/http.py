@@ -282,6 +282,9 @@ def _explain(request: Request, received: limits.Received, error: Exception) -> P
             return Unreachable(f"{where}: {problem}", reason="ProviderDown")
         case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
             return Unreachable(f"{where}: TLS handshake failed; is it plain HTTP there?", reason="TlsHandshake")
+        case aiohttp.ClientConnectorError() if isinstance(error.os_error, ConnectionResetError):
+            problem = "the connection was closed during the TLS handshake"
+            return Unreachable(f"{where}: {problem}", reason="TlsHandshake")
         case aiohttp.ClientConnectorError():
             refused = error.os_error.errno == errno.ECONNREFUSED or "refused" in str(error.os_error).lower()
             problem = "connection refused" if refused else "cannot be reached"

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import quote_plus
+from urllib.parse import parse_qsl, quote_plus
 
 import msgspec
 from yarl import URL
@@ -106,7 +106,7 @@ class Prometheus:
         request = build(read, context, self._http, self._evaluate_time)
         response = await self._auth.send(request, read.access, deadline, context.env)
         if response.status in (405, 501):  # a proxy or a backend that takes no POST
-            url = request.url.with_query((request.body or b"").decode("ascii"))
+            url = request.url.update_query(parse_qsl((request.body or b"").decode("ascii")))
             request = msgspec.structs.replace(request, method="GET", url=url, headers={}, body=None)
             response = await self._auth.send(request, read.access, deadline, context.env)
         return parse(response, request.where, context.at, ranged=read.range_query is not None)
@@ -223,8 +223,8 @@ class _Series(msgspec.Struct):
     metric: dict[str, str] = {}
     value: _Point | None = None
     values: list[_Point] = []
-    histogram: msgspec.Raw | None = None
-    histograms: msgspec.Raw | None = None
+    histogram: object = None
+    histograms: object = None
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
