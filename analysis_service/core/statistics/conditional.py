@@ -12,7 +12,7 @@ import numpy as np
 from .evidence import Evidence, Grade
 from .mixture import NODES, RANGE, Array, interpolation, limit, log_mixture, log_sum
 from .plan import Plan, harm_sign, margin_log_ratio
-from .starts import log_weight, surplus
+from .starts import SLOTS, log_weight, surplus
 
 _ROW = NODES + 3  # look, log weight, canary events, S at the nodes
 
@@ -58,6 +58,7 @@ def fold(
     weighted: tuple[float, float],
     residual: tuple[float, float],
     flags: tuple[str, ...] = (),
+    slots: int = SLOTS,
 ) -> CountState:
     """Add one look.
 
@@ -82,7 +83,7 @@ def fold(
         if weight is not None:
             starts += _row(used, weight, x_c, sums)
             rows = _rows(starts)
-            spare = surplus([used - int(at) for at in rows[:, 0]])
+            spare = surplus([used - int(at) for at in rows[:, 0]], slots)
             if spare is not None:
                 starts = np.delete(rows, spare, axis=0).tobytes()
     return CountState(
@@ -248,7 +249,7 @@ def bounds(plan: Plan, state: CountState, temper: float) -> tuple[float | None, 
     if plan.direction == "either":
         up = down = restarted
         extra = math.log(2)
-    guess = None
+    guess = 0.0, 0.5
     if state.weighted_c > 0 and state.weighted_s > 0:
         guess = math.log(state.weighted_c / state.weighted_s), math.sqrt(6 * temper * (1 / state.x_c + 1 / state.x_s))
     lower = limit(*up, 1, temper, threshold + extra, guess)

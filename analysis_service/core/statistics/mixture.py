@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .plan import MAX_LOG_RATIO
+from .roots import confidence_limit
 
 Array = NDArray[np.float64]
 
@@ -63,6 +64,10 @@ def distances() -> tuple[Array, Array]:
 
 @lru_cache(maxsize=256)
 def _one_sided(nulls: tuple[float, ...], sign: int) -> tuple[Array, Array, Array]:
+    return _grid(nulls, sign)
+
+
+def _grid(nulls: tuple[float, ...], sign: int) -> tuple[Array, Array, Array]:
     """For each null a row [null, alternatives...]: points, their interpolation matrix, prior log weights.
 
     Alternatives outside RANGE are left out with their weight: the mixture then starts below 1, which is allowed.
@@ -109,44 +114,17 @@ def limit(
     sign: int,
     temper: float,
     log_threshold: float,
-    guess: tuple[float, float] | None = None,
+    guess: tuple[float, float],
 ) -> float:
-    """The end of the confidence sequence: the null psi0 at which the one-sided e-value reaches its threshold.
+    """The end of the confidence sequence of the log ratio: lower (sign +1) or upper (-1), infinite beyond x30.
 
-    sign +1: lower end (nulls below it are rejected as too small), -1: upper end. Beyond x30 it is infinite.
-    guess: the estimate and a step, to bracket the end cheaply.
+    guess: the estimate and a step, where the search starts.
     """
 
     def excess(null: float) -> float:
-        mixture = _log_mixture(events, sums, log_weights, *_one_sided.__wrapped__((null,), sign), temper)
+        mixture = _log_mixture(events, sums, log_weights, *_grid((null,), sign), temper)
         return log_sum(mixture) - log_threshold
 
-    # excess falls when the null moves in the direction of `sign`: bracket [rejected, kept]
-    rejected, kept = -sign * MAX_LOG_RATIO, sign * MAX_LOG_RATIO
-    low = high = math.nan
-    if guess is not None and 0.0 < guess[1] < MAX_LOG_RATIO and abs(guess[0]) < MAX_LOG_RATIO:
-        at, step = guess[0], sign * guess[1]
-        value = excess(at)
-        while value < 0.0 and abs(at - step) < MAX_LOG_RATIO:  # walk away from the estimate until rejected
-            kept, high = at, value
-            at, step = at - step, 2 * step
-            value = excess(at)
-        if value >= 0.0:
-            rejected, low = at, value
-    if math.isnan(low) and (low := excess(rejected)) < 0.0:
-        return -sign * math.inf
-    if math.isnan(high) and (high := excess(kept)) >= 0.0:
-        return kept
-    side = 0
-    for _ in range(60):  # regula falsi (Illinois): a dozen steps for 1e-9
-        null = (rejected * high - kept * low) / (high - low)
-        value = excess(null)
-        if abs(value) < 1e-7 or abs(rejected - kept) < 1e-12:
-            return null
-        if value >= 0.0:
-            rejected, low = null, value
-            high, side = (high / 2, 1) if side == 1 else (high, 1)
-        else:
-            kept, high = null, value
-            low, side = (low / 2, -1) if side == -1 else (low, -1)
-    return rejected
+    at = min(max(guess[0], -MAX_LOG_RATIO), MAX_LOG_RATIO)
+    found = confidence_limit(excess, sign, at, guess[1], MAX_LOG_RATIO)
+    return found if abs(found) <= MAX_LOG_RATIO else math.copysign(math.inf, found)

@@ -38,11 +38,11 @@ def log_weight(look: int, planned: int) -> float | None:
     return math.log(share * step / (planned << doubling))
 
 
-def surplus(ages: list[int]) -> int | None:
+def surplus(ages: list[int], slots: int = SLOTS) -> int | None:
     """Index of the start to give up: the one most alike its neighbours by age, never the first or the last.
 
-    ages: looks since each start, oldest first.
+    ages: looks since each start, oldest first. slots: how many may stay, at least 3.
     """
-    if len(ages) <= SLOTS:
+    if len(ages) <= slots:
         return None
     return min(range(1, len(ages) - 1), key=lambda i: (ages[i - 1] + 1) / (ages[i + 1] + 1))

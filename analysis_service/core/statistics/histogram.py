@@ -1,0 +1,338 @@
+"""sequential-histogram: is the canary's distribution shifted up? Default for latency histograms.
+
+For each bucket edge b, "slower than b" is an event among the interval's observations: a rate-ratio test (or, where
+most observations are slower, the mirrored test on "not slower", which is the sharper one). Against no change the
+evidence is the mean over edges of these e-processes: a mean of e-processes is one, whatever their dependence. It is
+a test of stochastic order, and sees tails and bodies alike.
+
+Against the margin (x(1+m) in the metric's unit) the canary's share beyond b is compared with stable's share beyond
+b/(1+m), interpolated linearly inside the bucket as Prometheus does; for safety the *least* evidence over the edges
+next to the wanted quantiles counts, since each must be shown harmless. Those edges are chosen from stable's first
+OBSERVATIONS observations, which then are no evidence against the margin.
+
+Guarantee: exact per edge for independent observations against no change; calibrated against the margin.
+Sources: Vovk & Wang (2021) for means of e-values; Howard & Ramdas (2022) for quantile intervals.
+"""
+
+import math
+from bisect import bisect_right
+
+import msgspec
+import numpy as np
+
+from . import conditional, rate_ratio
+from .boundaries import beta_binomial_log_mixture, beta_binomial_precision
+from .conditional import CountState
+from .evidence import Evidence, QuantileEstimate
+from .looks import Histogram, Look, usable_histogram
+from .plan import Plan, harm_sign, margin_log_ratio
+
+NAME = "sequential-histogram"
+MOST_EDGES = 12
+SLOTS = 5  # starts kept per edge
+OBSERVATIONS = 20.0
+REPORTED = (0.5, 0.95, 0.99)
+T_OPT = 1000.0  # observations at which the quantile intervals are tightest
+
+
+class EdgeState(msgspec.Struct, frozen=True):
+    """One edge. mirrored: events are the observations that are *not* slower."""
+
+    edge: float
+    mirrored: bool
+    order: CountState = CountState()  # against no change
+    shifted: CountState = CountState()  # against the margin
+
+
+class HistogramState(msgspec.Struct, frozen=True):
+    look: int = 0
+    used: int = 0
+    dropped: int = 0
+    edges: tuple[float, ...] = ()
+    canary: tuple[float, ...] = ()  # counts so far, per bucket of `edges`
+    stable: tuple[float, ...] = ()
+    judged: tuple[EdgeState, ...] = ()
+    targets: tuple[int, ...] = ()  # indices into `judged`: the edges that must be shown harmless
+    frozen: bool = False  # targets are chosen
+    flags: tuple[str, ...] = ()
+
+
+def start(plan: Plan) -> HistogramState:
+    return HistogramState()
+
+
+def rebin(histogram: Histogram, edges: tuple[float, ...]) -> tuple[float, ...] | None:
+    """Counts per bucket of `edges`, which must all be edges of the histogram; None if one is not."""
+    counts = [0.0] * (len(edges) + 1)
+    missing = set(edges).difference(histogram.edges)
+    if missing:
+        return None
+    for i, count in enumerate(histogram.counts):
+        upper = histogram.edges[i] if i < len(histogram.edges) else math.inf
+        at = bisect_right(edges, upper) - 1
+        counts[at if at >= 0 and edges[at] == upper else at + 1] += count
+    return tuple(counts)
+
+
+def _beyond(edges: tuple[float, ...], counts: tuple[float, ...], value: float) -> float:
+    """Observations above `value`, linear inside a bucket. The first bucket starts at 0 (or at its edge, if below)."""
+    above = 0.0
+    for i in range(len(edges), -1, -1):
+        low = edges[i - 1] if i > 0 else min(0.0, edges[0])
+        if i == len(edges):
+            if value >= low:
+                return counts[i] if value == low else 0.0
+        elif value > low or i == 0:
+            high = edges[i]
+            share = (high - value) / (high - low) if high > low else 1.0
+            return above + counts[i] * min(max(share, 0.0), 1.0)
+        above += counts[i]
+    return above
+
+
+def _spread(edges: tuple[float, ...]) -> list[float]:
+    if len(edges) <= MOST_EDGES:
+        return list(edges)
+    return [edges[round(i * (len(edges) - 1) / (MOST_EDGES - 1))] for i in range(MOST_EDGES)]
+
+
+def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
+    canary, stable = usable_histogram(look.canary), usable_histogram(look.stable)
+    if canary is None or stable is None:
+        return _dropped(state, look)
+    edges = state.edges or tuple(e for e in stable.edges if e in set(canary.edges))
+    if len(edges) < 2:
+        return _dropped(state, look, "fewer-than-two-common-edges")
+    c, s = rebin(canary, edges), rebin(stable, edges)
+    if c is None or s is None:
+        return _dropped(state, look, "edges-changed")
+    n_c, n_s = sum(c), sum(s)
+    judged = state.judged
+    if not judged:
+        pooled = n_c + n_s
+        judged = tuple(
+            EdgeState(e, (_beyond(edges, c, e) + _beyond(edges, s, e)) / pooled > 0.5) for e in _spread(edges)
+        )
+    sign = harm_sign(plan.direction)
+    margin = margin_log_ratio(plan, None, sign)
+    factor = math.exp(sign * margin)
+    single = msgspec.structs.replace(plan, restarts=False)
+    after: list[EdgeState] = []
+    for item in judged:
+        order = _fold(plan, item.order, look.number, item, c, s, edges, 1.0, n_c, n_s)
+        beyond = item.shifted
+        if state.frozen and plan.margin.relative is not None:
+            beyond = _fold(single, beyond, look.number, item, c, s, edges, factor, n_c, n_s)
+        after.append(EdgeState(item.edge, item.mirrored, order, beyond))
+    total_c = tuple(a + b for a, b in zip(state.canary or (0.0,) * len(c), c, strict=True))
+    total_s = tuple(a + b for a, b in zip(state.stable or (0.0,) * len(s), s, strict=True))
+    targets, frozen = state.targets, state.frozen
+    if not frozen and sum(total_s) >= OBSERVATIONS:
+        targets, frozen = _targets(plan, edges, total_s, [item.edge for item in after]), True
+    return HistogramState(
+        look=look.number,
+        used=state.used + 1,
+        dropped=state.dropped,
+        edges=edges,
+        canary=total_c,
+        stable=total_s,
+        judged=tuple(after),
+        targets=targets,
+        frozen=frozen,
+        flags=state.flags + tuple(f for f in look.flags if f not in state.flags),
+    )
+
+
+def _dropped(state: HistogramState, look: Look, flag: str = "") -> HistogramState:
+    flags = tuple(f for f in (*look.flags, flag) if f and f not in state.flags)
+    return msgspec.structs.replace(state, look=look.number, dropped=state.dropped + 1, flags=state.flags + flags)
+
+
+def _fold(
+    plan: Plan,
+    state: CountState,
+    look: int,
+    item: EdgeState,
+    c: tuple[float, ...],
+    s: tuple[float, ...],
+    edges: tuple[float, ...],
+    factor: float,
+    n_c: float,
+    n_s: float,
+) -> CountState:
+    x_c, x_s = _beyond(edges, c, item.edge), _beyond(edges, s, item.edge / factor)
+    if item.mirrored:
+        x_c, x_s = n_c - x_c, n_s - x_s
+    n = n_c + n_s
+    w = n_c / n
+    return conditional.fold(
+        plan,
+        state,
+        look=look,
+        canary=(x_c, n_c),
+        stable=(x_s, n_s),
+        partition=rate_ratio.partition(x_c + x_s, w),
+        weighted=(x_c * n_s / n, x_s * n_c / n),
+        residual=(x_c - w * (x_c + x_s), _variance(x_c, x_s, n_c, n_s)),
+        slots=SLOTS,
+    )
+
+
+def _variance(x_c: float, x_s: float, n_c: float, n_s: float) -> float:
+    """Of x_c - w x when observations are independent: shares are not small here, so the binomial's 1 - p counts."""
+    n = n_c + n_s
+    p = (x_c + x_s) / n
+    return p * (1.0 - p) * n_c * n_s / n
+
+
+def _targets(plan: Plan, edges: tuple[float, ...], stable: tuple[float, ...], judged: list[float]) -> tuple[int, ...]:
+    """For each wanted quantile the judged edge whose share beyond it is nearest (in odds) to 1 - q."""
+    n = sum(stable)
+    chosen = set()
+    shares = [(i, _beyond(edges, stable, e) / n) for i, e in enumerate(judged)]
+    inside = [(i, math.log(p / (1 - p))) for i, p in shares if 0.0 < p < 1.0]
+    for q in plan.quantiles:
+        if inside and 0.0 < q < 1.0:
+            wanted = math.log((1 - q) / q)
+            chosen.add(min(inside, key=lambda pair: abs(pair[1] - wanted))[0])
+    return tuple(sorted(chosen))
+
+
+def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evidence:
+    calibration = plan.calibration
+    sign = harm_sign(plan.direction)
+    margin = margin_log_ratio(plan, None, sign)
+    common = Evidence(
+        test=plan.test,
+        look=state.look,
+        margin=math.exp(sign * margin),
+        used=state.used,
+        dropped=state.dropped,
+        flags=state.flags,
+        calibrated=calibration is not None and calibration.sufficient,
+        placebo_false_alarm=calibration.placebo_false_alarm if calibration else None,
+    )
+    if not state.judged:
+        return common
+    harm: list[float] = []
+    beyond: list[float] = []
+    safety: dict[int, float] = {}
+    detail: dict[str, float] = {}
+    tempers = [1.0]
+    since = 0
+    for i, item in enumerate(state.judged):
+        toward = -sign if item.mirrored else sign
+        temper = conditional.dispersion(plan, item.order)
+        tempers.append(temper)
+        logs = conditional.evaluate(item.order, toward, 0.0, temper)
+        value = logs.harm
+        if plan.direction == "either":
+            value = float(np.logaddexp(value, conditional.evaluate(item.order, -toward, 0.0, temper).harm)) - math.log(
+                2
+            )
+        if value >= max(harm, default=-math.inf):
+            since = logs.since
+        harm.append(value)
+        detail[f"log_e_harm_above_{item.edge:g}"] = value
+        if item.shifted.sums:
+            against = conditional.evaluate(item.shifted, toward, 0.0, temper)
+            beyond.append(against.harm)
+            if i in state.targets:
+                safety[i] = against.safety
+    n_c, n_s = sum(state.canary), sum(state.stable)
+    quantiles = _quantiles(plan, state, max(tempers)) if interval else ()
+    wanted = max((q for q in plan.quantiles if 0 < q < 1), default=0.5)
+    q_c, q_s = _quantile(state.edges, state.canary, wanted), _quantile(state.edges, state.stable, wanted)
+    lower, upper = _ratio_interval(quantiles, wanted)
+    log_harm = _mean(harm)
+    used = max(state.used, 1)
+    log_safety = min(safety.values()) if safety and plan.direction != "either" else 0.0
+    log_beyond = _mean(beyond) if beyond else 0.0
+    return msgspec.structs.replace(
+        common,
+        estimate=q_c / q_s if q_c is not None and q_s else None,
+        lower=lower,
+        upper=upper,
+        log_e_harm=log_harm,
+        log_e_harm_margin=log_beyond,
+        log_e_safety=log_safety,
+        harm_rate=max(log_harm, 0.0) / used,
+        harm_margin_rate=max(log_beyond, 0.0) / used,
+        safety_rate=max(log_safety, 0.0) / used,
+        canary_total=n_c,
+        stable_total=n_s,
+        level=q_c,
+        level_upper=next((q.canary_upper for q in quantiles if q.q == wanted), None),
+        baseline=q_s,
+        dispersion=max(tempers),
+        effective_n=(n_c + n_s) / max(tempers),
+        since=since,
+        grade="exact" if max(tempers) <= 1.0 and plan.fail_at == "noharm" else "calibrated",
+        quantiles=quantiles,
+        detail=detail,
+    )
+
+
+def _mean(logs: list[float]) -> float:
+    top = max(logs)
+    return top + math.log(math.fsum(math.exp(v - top) for v in logs) / len(logs))
+
+
+def _quantile(edges: tuple[float, ...], counts: tuple[float, ...], q: float) -> float | None:
+    """Linear inside the bucket; the last edge when the quantile lies above all edges, as Prometheus."""
+    target, seen = q * sum(counts), 0.0
+    if target <= 0.0:
+        return None
+    for i, count in enumerate(counts[:-1]):
+        if seen + count >= target and count > 0:
+            low = edges[i - 1] if i > 0 else min(0.0, edges[0])
+            return low + (edges[i] - low) * (target - seen) / count
+        seen += count
+    return edges[-1]
+
+
+def _quantile_interval(
+    edges: tuple[float, ...], counts: tuple[float, ...], q: float, alpha: float, temper: float
+) -> tuple[float | None, float | None]:
+    """Edges between which the quantile lies at every look: those whose share below is not told apart from q."""
+    n = sum(counts) / temper
+    if n <= 0.0:
+        return None, None
+    r = beta_binomial_precision(T_OPT * q * (1 - q), 0.05, q, 1 - q)
+    threshold = math.log(1.0 / alpha)
+    below, lower, upper = 0.0, None, None
+    for i, edge in enumerate(edges):
+        below += counts[i] / temper
+        share = below / n
+        log_e = beta_binomial_log_mixture((share - q) * n, q * (1 - q) * n, r, q, 1 - q)
+        if log_e >= threshold and share < q:
+            lower = edge
+        if log_e >= threshold and share > q and upper is None:
+            upper = edge
+    return lower, upper
+
+
+def _quantiles(plan: Plan, state: HistogramState, temper: float) -> tuple[QuantileEstimate, ...]:
+    wanted = sorted({*REPORTED, *(q for q in plan.quantiles if 0 < q < 1)})
+    return tuple(
+        QuantileEstimate(
+            q,
+            _quantile(state.edges, state.canary, q),
+            *_quantile_interval(state.edges, state.canary, q, plan.alpha / 2, temper),
+            _quantile(state.edges, state.stable, q),
+            *_quantile_interval(state.edges, state.stable, q, plan.alpha / 2, temper),
+        )
+        for q in wanted
+    )
+
+
+def _ratio_interval(quantiles: tuple[QuantileEstimate, ...], q: float) -> tuple[float | None, float | None]:
+    found = next((item for item in quantiles if item.q == q), None)
+    if found is None:
+        return None, None
+    lower = upper = None
+    if found.canary_lower is not None and found.stable_upper:
+        lower = found.canary_lower / found.stable_upper
+    if found.canary_upper is not None and found.stable_lower:
+        upper = found.canary_upper / found.stable_lower
+    return lower, upper

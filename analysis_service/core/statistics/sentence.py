@@ -1,0 +1,131 @@
+"""The evidence after a look as one sentence for a person: effect, interval, limit, evidence, verdict, what is next."""
+
+import math
+
+from .evidence import Evidence
+from .forecast import Outlook, remaining
+from .plan import Plan
+from .verdict import VerdictState, harm_of, why_undecided
+
+_WHY = {
+    "low-traffic": "too little traffic to tell",
+    "high-noise": "the metric is too noisy to tell",
+    "effect-near-margin": "the effect is too close to the margin to tell",
+    "no-data": "there was no data to judge",
+    "bad-data": "too much of the data was unusable",
+    "uncalibrated": "without history the noise is not known well enough to tell",
+}
+
+
+def number(value: float) -> str:
+    """Three significant digits, no exponent in everyday ranges."""
+    if value != 0 and not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.2e}"
+    digits = 3 - 1 - (math.floor(math.log10(abs(value))) if value else 0)
+    text = f"{value:.{max(digits, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _effect(evidence: Evidence, value: float) -> str:
+    if evidence.unit == "ratio":
+        return f"x{number(value)}"
+    if evidence.unit == "difference":
+        return f"{'+' if value >= 0 else '-'}{number(abs(value))}"
+    return number(value)
+
+
+def odds(log_e: float) -> str:
+    """An e-value as "1 in N": how surprising the data would be without the effect."""
+    if log_e <= 0.0:
+        return "none"
+    if log_e > math.log(1e6):
+        return "1 in more than a million"
+    return f"1 in {math.exp(log_e):.0f}" if log_e >= math.log(10) else f"1 in {math.exp(log_e):.1f}"
+
+
+def interval_text(plan: Plan, evidence: Evidence) -> str:
+    lower, upper = evidence.lower, evidence.upper
+    level = number(100 * (1 - 2 * plan.alpha))
+    if lower is None and upper is None:
+        return "no interval yet"
+    if upper is None:
+        return f"{level}% sequential interval above {_effect(evidence, lower if lower is not None else 0.0)}"
+    if lower is None:
+        return f"{level}% sequential interval below {_effect(evidence, upper)}"
+    return f"{level}% sequential interval {_effect(evidence, lower)} to {_effect(evidence, upper)}"
+
+
+def sentence(
+    plan: Plan,
+    metric: str,
+    evidence: Evidence,
+    verdict: VerdictState,
+    *,
+    over: bool = False,
+    interval_seconds: float = 0,
+) -> str:
+    """`over`: the deadline has passed (or the run was ended), so that no verdict means inconclusive."""
+    if evidence.used == 0:
+        effect = f"{metric}: nothing to compare in {evidence.dropped} looks"
+    elif evidence.estimate is None:
+        effect = f"{metric}: no effect to estimate yet (stable or canary without events)"
+    else:
+        effect = (
+            f"{metric}: {_effect(evidence, evidence.estimate)} of stable"
+            if evidence.unit == "ratio"
+            else (f"{metric}: {_effect(evidence, evidence.estimate)}")
+        )
+        effect += f" ({interval_text(plan, evidence)})"
+    parts = [effect]
+    if evidence.margin is not None:
+        parts.append(f"limit {_effect(evidence, evidence.margin)}")
+    parts.append(f"evidence for harm {odds(harm_of(plan, evidence))}, for safety {odds(evidence.log_e_safety)}")
+    parts.append(_outcome(plan, evidence, verdict, over=over, interval_seconds=interval_seconds))
+    parts.append(_guarantee(plan, evidence))
+    return "; ".join(parts) + "."
+
+
+def _outcome(plan: Plan, evidence: Evidence, verdict: VerdictState, *, over: bool, interval_seconds: float) -> str:
+    if verdict.outcome == "fail":
+        return f"Failed at look {verdict.failed_at}"
+    if verdict.outcome == "pass":
+        how = ": the canary's level is below the absolute floor" if verdict.by_floor else ""
+        return f"Successful at look {verdict.passed_at}{how}"
+    if over:
+        return f"Inconclusive after {verdict.looks} looks: {_WHY[why_undecided(plan, verdict, evidence)]}"
+    ahead = remaining(plan, evidence)
+    parts = []
+    for looks, word in ((ahead.looks_to_pass, "pass"), (ahead.looks_to_fail, "fail")):
+        if looks is not None and looks > 0:
+            parts.append(f"about {_time(math.ceil(looks), interval_seconds)} more to {word}")
+    return "not decided" + (", " + " or ".join(parts) + " if this goes on" if parts else ", no end in sight")
+
+
+def _time(looks: int, interval_seconds: float) -> str:
+    if looks > 100_000:
+        return "endlessly"
+    if interval_seconds <= 0:
+        return f"{looks} look{'' if looks == 1 else 's'}"
+    minutes = looks * interval_seconds / 60
+    return f"{number(max(minutes, 0.1))} min" if minutes < 120 else f"{number(minutes / 60)} h"
+
+
+def _guarantee(plan: Plan, evidence: Evidence) -> str:
+    share = number(100 * plan.alpha)
+    if evidence.grade == "exact":
+        return f"false-alarm chance at most {share}%, all looks included"
+    if evidence.grade == "calibrated":
+        return f"false-alarm chance {share}%, all looks included, as far as the noise is like the history's"
+    if evidence.grade == "asymptotic":
+        return f"false-alarm chance near {share}% with many observations"
+    return f"false-alarm chance not known (uncalibrated; meant to be {share}%)"
+
+
+def outlook_sentence(plan: Plan, metric: str, outlook: Outlook) -> str:
+    """Before the start: what this comparison can and cannot find."""
+    inconclusive = f"without any change it ends undecided with {number(100 * outlook.chance_inconclusive)}% chance"
+    if outlook.smallest_effect is None:
+        return f"{metric}: {outlook.looks} looks cannot show any harm up to x30 at this traffic; {inconclusive}."
+    sign = "x" if outlook.unit == "ratio" else "+"
+    found = f"{sign}{number(outlook.smallest_effect)} or more four times in five"
+    return f"{metric}: {outlook.looks} looks find {found}; {inconclusive}."

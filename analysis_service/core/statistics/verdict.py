@@ -1,0 +1,109 @@
+"""The verdict rule, folded over looks: FAIL, PASS or keep looking; at the deadline INCONCLUSIVE, and why.
+
+A verdict never comes from a point estimate. FAIL is sticky. A PASS stops blocking but the metric stays watched: harm
+shown later still fails it.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+
+from .evidence import Evidence
+from .looks import Look
+from .plan import Plan
+
+Outcome = Literal["", "pass", "fail"]
+Reason = Literal["low-traffic", "high-noise", "effect-near-margin", "no-data", "bad-data", "uncalibrated"]
+
+EMPTY_IN_A_ROW = 5  # looks in which only stable has data: routing or discovery is broken
+BAD_SHARE = 0.2  # of looks with unusable data, beyond which nothing passes
+BAD_PREFIX = "bad-"  # flags of hygiene that mean "the data was wrong", not "there was none"
+_SLACK = 1e-9  # so that an e-value of exactly 1/alpha counts in spite of rounding
+
+
+class VerdictState(msgspec.Struct, frozen=True, omit_defaults=True):
+    outcome: Outcome = ""
+    looks: int = 0
+    failed_at: int = 0  # look of the first crossing
+    passed_at: int = 0
+    by_floor: bool = False
+    peak_harm: float = 0.0  # largest log e-value for harm: anytime p = exp(-peak)
+    peak_safety: float = 0.0
+    bad: int = 0
+    empty_in_a_row: int = 0
+    longest_empty: int = 0
+
+
+def harm_of(plan: Plan, evidence: Evidence) -> float:
+    return evidence.log_e_harm if plan.fail_at == "noharm" else evidence.log_e_harm_margin
+
+
+def step(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> VerdictState:
+    """The verdict after `look`, whose evidence is folded in already."""
+    harm, safety = harm_of(plan, evidence), evidence.log_e_safety
+    empty = state.empty_in_a_row + 1 if look.canary is None and look.stable is not None else 0
+    bad = state.bad + (1 if any(flag.startswith(BAD_PREFIX) for flag in look.flags) else 0)
+    looks = state.looks + 1
+    enough = min(evidence.canary_total, evidence.stable_total or evidence.canary_total) >= plan.min_samples
+    enough = enough and evidence.used > 0
+    floor, level = plan.absolute_floor, evidence.level
+    spared = floor is not None and level is not None and level < floor
+    outcome, failed_at, passed_at, by_floor = state.outcome, state.failed_at, state.passed_at, state.by_floor
+    if outcome != "fail" and enough and not spared and harm >= math.log(1 / plan.alpha) - _SLACK:
+        outcome, failed_at = "fail", look.number
+    baked = share_elapsed(plan, look) >= plan.min_bake - _SLACK
+    if outcome == "" and enough and baked and bad <= BAD_SHARE * looks:
+        below = floor is not None and evidence.level_upper is not None and evidence.level_upper < floor
+        if below or safety >= math.log(1 / plan.beta) - _SLACK:
+            outcome, passed_at, by_floor = "pass", look.number, below
+    return VerdictState(
+        outcome=outcome,
+        looks=looks,
+        failed_at=failed_at,
+        passed_at=passed_at,
+        by_floor=by_floor,
+        peak_harm=max(state.peak_harm, harm),
+        peak_safety=max(state.peak_safety, safety),
+        bad=bad,
+        empty_in_a_row=empty,
+        longest_empty=max(state.longest_empty, empty),
+    )
+
+
+def share_elapsed(plan: Plan, look: Look) -> float:
+    """Share of the planned duration that has passed; 1 when no duration is planned."""
+    if plan.planned_seconds > 0:
+        return look.elapsed_seconds / plan.planned_seconds
+    if plan.planned_looks > 0:
+        return look.number / plan.planned_looks
+    return 1.0
+
+
+def why_undecided(plan: Plan, state: VerdictState, evidence: Evidence) -> Reason:
+    """The one reason that a run without a verdict at its deadline is given."""
+    if evidence.used == 0 or state.longest_empty >= EMPTY_IN_A_ROW:
+        return "no-data"
+    if state.bad > BAD_SHARE * max(state.looks, 1):
+        return "bad-data"
+    if near_margin(evidence):
+        return "effect-near-margin"
+    if evidence.grade == "none":
+        return "uncalibrated"
+    if evidence.dispersion >= 2.0 or evidence.autocorrelation >= 0.5:
+        return "high-noise"
+    return "low-traffic"
+
+
+def near_margin(evidence: Evidence) -> bool:
+    """Is the estimate within a quarter of the way between no change and the margin from the margin, either side?"""
+    estimate, margin, zero = evidence.estimate, evidence.margin, evidence.no_change
+    if estimate is None or margin is None or margin == zero:
+        return False
+    if evidence.unit == "ratio" and estimate > 0 and margin > 0 and zero > 0:
+        estimate, margin, zero = math.log(estimate), math.log(margin), math.log(zero)
+    return abs(estimate - margin) <= 0.25 * abs(margin - zero)
+
+
+def anytime_p(peak: float) -> float:
+    return math.exp(-max(peak, 0.0))
