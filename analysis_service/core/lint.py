@@ -1,0 +1,118 @@
+"""All that can be said of a file of templates: shape, meaning, arguments, conditions, each finding with its place."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from msgspec.structs import replace
+
+from analysis_service.core.argument_problems import check_arguments, check_template_arguments
+from analysis_service.core.condition_problems import REFUSED, condition_findings
+from analysis_service.core.model import Template
+from analysis_service.core.nodes import Source
+from analysis_service.core.problem import MAX_PROBLEMS, DocumentError, Problem, Severity, errors
+from analysis_service.core.problems import problems as template_problems
+from analysis_service.core.template import ALL_KINDS, Parsed, read, read_all
+from analysis_service.core.wire import RUN
+
+_TRAPS = frozenset({"ResultType", "NotBoolean", "ConstantCondition", "WrongType"})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document and everything found: errors forbid using it."""
+
+    parsed: Parsed
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return errors(self.problems)
+
+
+def load(data: bytes | str, *, strict: bool = False, gate: bool = False, kinds: Sequence[str] = ALL_KINDS) -> Checked:
+    """Read and check the one document of a text. Raises DocumentError if it cannot be used."""
+    return _usable(check(read(data, kinds), strict=strict, gate=gate))
+
+
+def load_all(
+    data: bytes | str, *, strict: bool = False, gate: bool = False, kinds: Sequence[str] = ALL_KINDS
+) -> tuple[Checked, ...]:
+    """Read and check every document of a text. Raises DocumentError with the problems of all, if one has errors."""
+    checked = tuple(check(parsed, strict=strict, gate=gate) for parsed in read_all(data, kinds))
+    if any(one.errors for one in checked):
+        raise DocumentError(problem for one in checked for problem in one.problems)
+    return checked
+
+
+def lint(data: bytes | str, *, strict: bool = False, gate: bool = False) -> tuple[Problem, ...]:
+    """Everything there is to say about a text, never raising."""
+    try:
+        parsed = read_all(data)
+    except DocumentError as error:
+        return error.problems
+    return tuple(problem for one in parsed for problem in check(one, strict=strict, gate=gate).problems)
+
+
+def check(parsed: Parsed, *, strict: bool = False, gate: bool = False) -> Checked:
+    """Judge what a document means. strict: Argo's traps are errors; gate: a metric that never ends is one."""
+    if not parsed.kind:
+        return Checked(parsed, parsed.problems)
+    template = parsed.template
+    found = template_problems(template, strict=strict, gate=gate)
+    if parsed.kind == RUN:
+        found += check_arguments(template, strict=strict)
+    else:
+        found += check_template_arguments(template, strict=strict)
+    placed = [_placed(problem, parsed.source) for problem in found]
+    placed += _conditions(template, parsed.source, strict=strict)
+    known = [problem.path for problem in parsed.problems if problem.severity == "error"]
+    fresh = [problem for problem in placed if not any(_related(problem.path, path) for path in known)]
+    together = dict.fromkeys((*parsed.problems, *fresh))
+    return Checked(parsed, tuple(sorted(together, key=attrgetter("line", "column"))[:MAX_PROBLEMS]))
+
+
+def condition_problems(template: Template, *, strict: bool = False, base: str = "spec") -> list[Problem]:
+    """Findings on the conditions of a template that did not come from a text."""
+    return list(_conditions(template, None, strict=strict, base=base))
+
+
+def _conditions(template: Template, source: Source | None, *, strict: bool, base: str = "spec") -> Iterator[Problem]:
+    for index, metric in enumerate(template.metrics):
+        for remark in condition_findings(metric):
+            path = f"{base}.metrics[{index}].{remark.field}"
+            refused = remark.code in REFUSED or (strict and remark.code in _TRAPS)
+            severity: Severity = "error" if refused else "warning"
+            problem = Problem(remark.code, path, remark.message, 0, 0, remark.hint, severity, remark.length)
+            if source is not None and remark.at >= 0:
+                at = source.inside(path, remark.at)
+                problem = replace(problem, line=at.line, column=at.column)
+            yield problem if source is None else _placed(problem, source)
+
+
+def _placed(problem: Problem, source: Source) -> Problem:
+    if problem.line:
+        return problem
+    at = source.locate(problem.path)
+    return replace(problem, line=at.line, column=at.column)
+
+
+def _usable(checked: Checked) -> Checked:
+    if checked.errors:
+        raise DocumentError(checked.problems)
+    return checked
+
+
+def _related(path: str, known: str) -> bool:
+    """Whether one path is the other or leads to it: the second finding would only follow from the first."""
+    short, long = sorted((path, known), key=len)
+    return long.startswith(short) and (len(short) == len(long) or long[len(short)] in ".[")
+
+
+def summary(problems: Iterable[Problem]) -> str:
+    """`2 errors, 1 warning`."""
+    counts = {"error": 0, "warning": 0}
+    for problem in problems:
+        counts[problem.severity] += 1
+    parts = [f"{count} {word}{'s' if count != 1 else ''}" for word, count in counts.items() if count]
+    return ", ".join(parts) or "no problems"
