@@ -34,11 +34,13 @@ class Shift:
     estimate: float
 
 
-def shift_interval(experiment: Sequence[float], control: Sequence[float], *, confidence: float) -> Shift:
+def shift_interval(
+    experiment: Sequence[float], control: Sequence[float], *, confidence: float, corrected_estimate: bool = True
+) -> Shift:
     """Two-sided Mann-Whitney interval of experiment minus control, normal approximation, continuity-corrected.
 
     experiment, control: one number per point, shapes (m,) and (n,), m, n >= 1, same unit, no NaN (infinities are
-        ranked). confidence: 0.98 is what the judge uses.
+        ranked). confidence: 0.98 is what the judge uses. corrected_estimate: False gives current R's estimate.
 
     Raises NoInterval when every rank is tied at some shift that the search visits.
 
@@ -60,11 +62,15 @@ def shift_interval(experiment: Sequence[float], control: Sequence[float], *, con
             return high
         return zero(lambda shift: difference(shift, q), low, high)
 
-    return Shift(root(quantile), root(-quantile), zero(lambda shift: shifted_z(x, y, shift), low, high))
+    correction = 0.5 if corrected_estimate else 0.0
+    estimate = zero(lambda shift: shifted_z(x, y, shift, correction=correction), low, high)
+    return Shift(root(quantile), root(-quantile), estimate)
 
 
-def shifted_z(experiment: Sequence[float] | _Array, control: Sequence[float] | _Array, shift: float) -> float:
-    """The continuity-corrected z of the rank sum of (experiment - shift) in the pool with control.
+def shifted_z(
+    experiment: Sequence[float] | _Array, control: Sequence[float] | _Array, shift: float, *, correction: float = 0.5
+) -> float:
+    """The z of the rank sum of (experiment - shift) in the pool with control, moved towards 0 by the correction.
 
     A staircase that falls as the shift grows. Raises NoInterval when the whole pool is one tie.
     """
@@ -83,7 +89,7 @@ def shifted_z(experiment: Sequence[float] | _Array, control: Sequence[float] | _
     sigma = math.sqrt(max(m * n / 12 * spread, 0.0))
     if sigma == 0:
         raise NoInterval("every value is tied with every other")
-    return (w - math.copysign(0.5, w) * (w != 0)) / sigma
+    return (w - math.copysign(correction, w) * (w != 0)) / sigma
 
 
 def zero(f: Callable[[float], float], low: float, high: float) -> float:
