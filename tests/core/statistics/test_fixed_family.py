@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from analysis_service.core.model import Phase
 from analysis_service.core.statistics.fixed_comparison import TwoCounts, TwoSamples, look_level
 from analysis_service.core.statistics.fixed_family import COUNT_TESTS, SAMPLE_TESTS
+from analysis_service.core.statistics.kayenta_comparison import decide as kayenta
 from analysis_service.core.statistics.kayenta_config import parse_options
-from analysis_service.core.statistics.kayenta_test import decide as kayenta
 from analysis_service.core.statistics.plan import Margin
 
 NAN, INF = math.nan, math.inf
