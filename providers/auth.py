@@ -19,7 +19,7 @@ from urllib.parse import quote_plus, urlencode
 import msgspec
 
 from providers import sigv4
-from providers.base import AuthFailed, BadAnswer, BadQuery
+from providers.base import AuthFailed, BadAnswer, BadQuery, Unreachable
 from providers.destinations import check_headers, overlay_headers
 from providers.http import Http, Request, Response
 from providers.sigv4 import SigV4
@@ -202,9 +202,10 @@ class Authenticator:
         if answer.status != 200:
             said = f"{answer.status} {responses.get(answer.status, '')}".strip()
             # the first words are those of the library Argo asks with
-            raise AuthFailed(
-                f"oauth2: cannot fetch token: {said} ({where}: no token was given, status {answer.status})",
-                reason="OAuth2",
+            message = f"oauth2: cannot fetch token: {said} ({where}: no token was given, status {answer.status})"
+            # 5xx: the endpoint is down, and asking again may help; all else is about the credentials
+            raise (
+                Unreachable(message, reason="OAuth2") if answer.status >= 500 else AuthFailed(message, reason="OAuth2")
             )
         try:
             grant = _grant.decode(answer.body)

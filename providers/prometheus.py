@@ -100,10 +100,14 @@ class Prometheus:
         # without an address of its own the question goes where the environment says
         return f"{context.env.get(ADDRESS_VARIABLE, '') if not read.address else ''} {read.access.fingerprint}"
 
+    def request(self, spec: Spec, context: Context) -> Request:
+        """What `query` will send, authentication aside. Raises BadQuery or NotAllowed."""
+        return build(self._read(spec), context, self._http, self._evaluate_time)
+
     async def query(self, spec: Spec, context: Context) -> Answer:
         read = self._read(spec)
         deadline = self._http.deadline(min(context.deadline_seconds, self.timeout_seconds(spec)))
-        request = build(read, context, self._http, self._evaluate_time)
+        request = self.request(spec, context)
         response = await self._auth.send(request, read.access, deadline, context.env)
         if response.status in (405, 501):  # a proxy or a backend that takes no POST
             url = request.url.update_query(parse_qsl((request.body or b"").decode("ascii")))
