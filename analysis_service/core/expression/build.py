@@ -15,7 +15,7 @@ from .kinds import Type, Value, go_type
 from .limits import STEPS
 from .lists import hashable, sorted_by
 from .regex import matches
-from .runtime import Frame, charge, fetch, is_list, list_of_values, string, too_much, truth
+from .runtime import Frame, charge, fetch, is_list, list_of_values, not_a_boolean, string, too_much, truth
 from .times import call_method
 from .tree import (
     Binary,
@@ -44,6 +44,7 @@ Closure = Callable[[Value, Frame], Value]
 
 _BROKEN = object()  # travels from a ?. on nil to the end of its chain
 _NODES_PER_STEP = 8
+_SHOWN_FIELDS, _SHOWN_CHARACTERS = 10, 40
 
 _COMPARE: Mapping[str, Callable[[Value, Value, Frame], bool]] = {
     "<": runtime.less,
@@ -71,6 +72,14 @@ _PLAIN: Mapping[str, Callable[[Closure, Closure], Closure]] = {
     ">=": lambda a, b: lambda r, f: a(r, f) >= b(r, f),
     "==": lambda a, b: lambda r, f: a(r, f) == b(r, f),
     "!=": lambda a, b: lambda r, f: a(r, f) != b(r, f),
+}
+_OPERATOR: Mapping[str, Callable[[Value, Value], bool]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
 }
 _PLAIN_CONSTANT: Mapping[str, Callable[[Closure, Value], Closure]] = {
     "<": lambda a, c: lambda r, f: a(r, f) < c,
@@ -140,8 +149,18 @@ class Builder:
 
     def boolean(self, node: Node) -> Closure:
         """A part whose value must be true or false."""
-        run = self.build(node)
-        return run if self._sure_bool(node) else placed(node, lambda r, f: truth(run(r, f)))
+        inner = self.build(node)
+        if self._sure_bool(node):
+            return inner
+        at, end = node.at, node.end
+
+        def run(r: Value, f: Frame) -> bool:
+            value = inner(r, f)
+            if value is True or value is False:
+                return bool(value)
+            raise not_a_boolean(value).placed(at, end)
+
+        return run
 
     # -- leaves -----------------------------------------------------------------------------------------------
 
@@ -203,16 +222,37 @@ class Builder:
             return plain
         left, right = self.build(node.left), self.build(node.right)
         rule = _COMPARE.get(sign) or _COMPUTE[sign]
+        compare = _OPERATOR.get(sign)
+        left_missing, right_missing = self._missing_field(node.left), self._missing_field(node.right)
         at, end = node.at, node.end
 
         def run(r: Value, f: Frame) -> Value:
             a, b = left(r, f), right(r, f)
+            if compare is not None and type(a) is float and type(b) is float:
+                return compare(a, b)  # by far the most frequent case
             try:
                 return rule(a, b, f)
             except ExpressionError as error:
+                if a is None or b is None:
+                    error.hint = (left_missing if a is None else right_missing)(r, f) or error.hint
                 raise error.placed(at, end) from None
 
         return run
+
+    def _missing_field(self, node: Node) -> Callable[[Value, Frame], str]:
+        """Says which field is missing, where `node` is a field of a map that lacks it."""
+        if not isinstance(node, Member) or not isinstance(node.key, Literal):
+            return lambda r, f: ""
+        base, key = self.build(node.base), node.key.value
+
+        def say(r: Value, f: Frame) -> str:
+            holder = base(r, f)
+            if type(holder) is not dict or key in holder:
+                return ""
+            known = ", ".join(str(name)[:_SHOWN_CHARACTERS] for name in list(holder)[:_SHOWN_FIELDS])
+            return f"no field {key!r}; fields: {known}" if known else f"no field {key!r}: the map is empty"
+
+        return say
 
     def _plain(self, node: Binary) -> Closure | None:
         """A comparison of two numbers whose types are certain, in Python's own operators."""
@@ -222,10 +262,21 @@ class Builder:
         value = constant(node.right)
         mixed = "float64" in kinds and len(kinds) > 1
         if value is not None:
-            if mixed and self.kind(node.left) == "float64":
-                return _PLAIN_CONSTANT[node.operator](self.build(node.left), float(value))
-            return None if mixed else _PLAIN_CONSTANT[node.operator](self.build(node.left), value)
+            if mixed and self.kind(node.left) != "float64":
+                return None
+            return self._against(node, float(value) if mixed else value)
         return None if mixed else _PLAIN[node.operator](self.build(node.left), self.build(node.right))
+
+    def _against(self, node: Binary, limit: float) -> Closure:
+        """A plain comparison with a constant; result[0] < 0.05 and len(result) > 0 are one function each."""
+        left, compare = node.left, _OPERATOR[node.operator]
+        if isinstance(left, Member) and self._is_result(left.base, "list"):
+            index = constant(left.key)
+            if isinstance(index, int):
+                return _indexed_against(left, index, compare, limit)
+        if isinstance(left, Builtin) and left.name == "len" and self._is_result(left.arguments[0], "list"):
+            return lambda r, f: compare(len(r), limit)
+        return _PLAIN_CONSTANT[node.operator](self.build(left), limit)
 
     def _coalesce(self, node: Binary) -> Closure:
         left, right = self.build(node.left), self.build(node.right)
@@ -281,10 +332,13 @@ class Builder:
         index = constant(node.key)
         if isinstance(index, int) and self._is_result(node.base, "list"):
             return _indexed(node, index)
+        text = node.key.value if isinstance(node.key, Literal) and isinstance(node.key.value, str) else None
         at, end = node.at, node.end
 
         def run(r: Value, f: Frame) -> Value:
             value = base(r, f)
+            if text is not None and type(value) is dict:
+                return value.get(text)
             if value is _BROKEN or (optional and value is None):
                 return _BROKEN
             name = key(r, f)
@@ -499,6 +553,18 @@ def _indexed(node: Member, index: int) -> Closure:
     def run(r: Value, f: Frame) -> Value:
         try:
             return r[index]
+        except IndexError:
+            raise runtime.outside(r, index).placed(at, end) from None
+
+    return run
+
+
+def _indexed_against(node: Member, index: int, compare: Callable[[Value, Value], bool], limit: float) -> Closure:
+    at, end = node.at, node.end
+
+    def run(r: Value, f: Frame) -> bool:
+        try:
+            return compare(r[index], limit)
         except IndexError:
             raise runtime.outside(r, index).placed(at, end) from None
 

@@ -1,6 +1,7 @@
 """A condition: parsed once, specialised once per type of result, evaluated often."""
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import cast
@@ -14,12 +15,14 @@ from .functions import CONDITION_NAMES, TIME_NAMES
 from .kinds import ANY, INT64, RESULT_KINDS, Type, Value, go_type, type_of, type_word, word
 from .limits import DEPTH
 from .parser import parse
-from .runtime import Frame, admit
+from .runtime import Frame, admit, admit_array, admit_int
 from .tree import Node
 from .warn import Remark, warnings_of
 
 _CACHE = 1_024  # conditions of live templates; each is a few kilobytes
+_GUARDS: Mapping[type, Callable[[Value], None]] = {array: admit_array, int: admit_int}
 _FLAT = frozenset({float, bool, str, type(None)})  # results that need no look inside
+_NO_FRAME = cast(Frame, None)  # what a closure gets where nothing in the condition looks at the frame
 _MACHINE_STACK = "nested too deeply to evaluate"
 
 
@@ -27,10 +30,9 @@ class Program(msgspec.Struct, frozen=True):
     """The closures of a condition for one type of result."""
 
     run: Closure
+    guard: Callable[[Value], None] | None
+    slots: int  # -1: no frame is needed
     type: Type
-    slots: int
-    needs_frame: bool
-    flat: bool
 
 
 class Condition:
@@ -66,7 +68,11 @@ class Condition:
                 found = self.types(RESULT_KINDS[kind])[id(self.tree)]
                 if found.kind == "bool" or found.unknown:
                     return
-                raise self._mine(_not_boolean(found.name if found.kind != "nil" else "<nil>", type_word(found)))
+                raise self._mine(
+                    _not_boolean(found.name if found.kind != "nil" else "<nil>", type_word(found)).placed(
+                        self.tree.at, self.tree.end
+                    )
+                )
             except ExpressionError as error:
                 first = first or error
         if first is not None:
@@ -76,11 +82,10 @@ class Condition:
         """The value of the expression for `result`. Raises ExpressionError, and nothing else."""
         program = self._programs.get(type(result)) or self._specialised(type(result))
         try:
-            if not program.flat:
-                admit(result)
-            if program.needs_frame:
-                return program.run(result, Frame(now, program.slots))
-            return program.run(result, cast(Frame, None))
+            if (guard := program.guard) is not None:
+                guard(result)
+            slots = program.slots
+            return program.run(result, _NO_FRAME if slots < 0 else Frame(now, slots))
         except ExpressionError as error:
             raise self._mine(error) from None
         except RecursionError:
@@ -93,20 +98,20 @@ class Condition:
             return bool(value)
         static = self._programs[type(result)].type
         name = static.name if static == INT64 and type(value) is int else go_type(value)
-        raise self._mine(_not_boolean(name, word(value)))
+        raise self._mine(_not_boolean(name, word(value)).placed(self.tree.at, self.tree.end))
 
     def _specialised(self, kind: type) -> Program:
         static = type_of(kind)
         if static is None:
-            raise ExpressionError("WrongType", f"result has the unsupported type {kind.__name__}")
-        flat = kind in _FLAT
+            raise self._mine(ExpressionError("WrongType", f"result holds a value of unsupported type {kind.__name__}"))
+        guard = None if kind in _FLAT else _GUARDS.get(kind, admit)
         try:
             types = self.types(static)
             builder = Builder(types)
             run = builder.build(self.tree)
-            program = Program(run, types[id(self.tree)], builder.slots, builder.needs_frame, flat)
+            program = Program(run, guard, builder.slots if builder.needs_frame else -1, types[id(self.tree)])
         except ExpressionError as error:
-            program = Program(_raising(error.copy()), ANY, 0, False, True)
+            program = Program(_raising(error.copy()), None, -1, ANY)
         self._programs[kind] = program
         return program
 
@@ -124,7 +129,7 @@ def _raising(error: ExpressionError) -> Closure:
 
 def _not_boolean(name: str, found: str) -> ExpressionError:
     hint = f"a condition must give true or false, got {found.removeprefix('a ')}"
-    return ExpressionError("NotBoolean", f"expected bool, but got {name}", hint=hint, at=0, end=1)
+    return ExpressionError("NotBoolean", f"expected bool, but got {name}", hint=hint)
 
 
 @lru_cache(maxsize=_CACHE)

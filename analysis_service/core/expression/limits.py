@@ -15,6 +15,7 @@ TEXT_CHARACTERS = 65_536
 RANGE_ITEMS = 10_000
 EXPONENT = 64
 DATA_DEPTH = 32
+DATA_ITEMS = 2_000_000  # in all levels of a result; providers cap bodies at 8 MiB
 PATTERN_BYTES = 256
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1

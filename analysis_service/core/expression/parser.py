@@ -437,7 +437,7 @@ class _Parser:
             node = node.inner
         if token.value.startswith("__"):
             raise ExpressionError(
-                "NotAllowed", f"names starting with __ are not allowed: {token.value}", at=token.at, end=token.end
+                "NotAllowed", f"names starting with _ are not allowed: {token.value}", at=token.at, end=token.end
             )
         if isinstance(node, Name) and node.name == "$env":
             return self._made(Name(start, self._end, token.value))

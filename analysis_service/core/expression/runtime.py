@@ -2,13 +2,14 @@
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from .errors import ExpressionError
 from .kinds import Strings, Value, go_type, word
 from .limits import (
     DATA_DEPTH,
+    DATA_ITEMS,
     EXPONENT,
     INT_MAX,
     INT_MIN,
@@ -18,6 +19,10 @@ from .limits import (
     TEXT_CHARACTERS,
 )  # fmt: skip
 
+_TEXT = frozenset({str})
+_SCALARS = frozenset({float, str, bool, type(None)})
+_NEST = frozenset({dict, list, tuple})
+_NESTING = _SCALARS | _NEST
 _LISTS = (list, tuple, array, range)
 
 
@@ -84,32 +89,63 @@ def mismatch(operator: str, a: Value, b: Value) -> ExpressionError:
 
 def admit(result: Value) -> None:
     """Refuse data that the language cannot hold: unknown types, integers above 64 bits, nesting above DATA_DEPTH."""
-    level: list[Value] = [result]
-    for _ in range(DATA_DEPTH + 1):
+    level = _inner((result,))
+    left = DATA_ITEMS
+    for _ in range(DATA_DEPTH):
         below: list[Value] = []
         for value in level:
-            kind = type(value)
-            if kind is float or kind is str or kind is bool or value is None:
-                continue
-            if kind is dict:
-                for key in value:
-                    if type(key) is not str:
-                        raise _foreign(key)
-                below.extend(value.values())
-            elif kind is list or kind is tuple:
-                below.extend(value)
-            elif kind is int:
-                checked(value)
-            elif kind is datetime:
-                if value.tzinfo is None:
-                    raise ExpressionError("WrongType", "a time without a time zone")
-            elif (kind is array and value.typecode != "d") or kind not in (array, timedelta, Strings):
-                raise _foreign(value)
+            left -= len(value)
+            if left < 0:
+                raise too_much(f"data of more than {DATA_ITEMS} items")
+            if type(value) is dict:
+                if not set(map(type, value)) <= _TEXT:
+                    raise _foreign(next(key for key in value if type(key) is not str))
+                below += _inner(value.values())
+            else:
+                below += _inner(value)
         if not below:
             return
         level = below
     message = f"data nested deeper than {DATA_DEPTH}"
     raise ExpressionError("DataTooDeep", message, hint="select the part you need with jsonPath or a simpler query")
+
+
+def _inner(values: Collection[Value]) -> list[Value]:
+    """The lists and maps among `values`, once all of them are known to be values of the language."""
+    kinds = set(map(type, values))
+    if kinds <= _SCALARS:
+        return []
+    if not kinds <= _NESTING:
+        for value in values:
+            _admit_rare(value)
+    return [value for value in values if type(value) in _NEST]
+
+
+def _admit_rare(value: Value) -> None:
+    kind = type(value)
+    if kind is int:
+        checked(value)
+    elif kind is datetime:
+        if value.utcoffset() is None:
+            raise ExpressionError("WrongType", "a time without a time zone")
+    elif kind is array:
+        admit_array(value)
+    elif kind is Strings:
+        if not set(map(type, value)) <= _TEXT:
+            raise _foreign(value)
+    elif kind is not timedelta and kind not in _NESTING:
+        raise _foreign(value)
+
+
+def admit_array(result: Value) -> None:
+    """admit for an array, which holds nothing but numbers: float64 it must be."""
+    if result.typecode != "d":
+        raise _foreign(result)
+
+
+def admit_int(result: Value) -> None:
+    """admit for an integer."""
+    checked(result)
 
 
 def _foreign(value: object) -> ExpressionError:
@@ -120,9 +156,13 @@ def truth(value: Value) -> bool:
     """A boolean, demanded."""
     if value is True or value is False:
         return bool(value)
+    raise not_a_boolean(value)
+
+
+def not_a_boolean(value: Value) -> ExpressionError:
     name = "nil" if value is None else go_type(value)
     hint = f"true or false is needed here, got {word(value)}"
-    raise ExpressionError("WrongType", f"interface conversion: interface {{}} is {name}, not bool", hint=hint)
+    return ExpressionError("WrongType", f"interface conversion: interface {{}} is {name}, not bool", hint=hint)
 
 
 def string(value: Value) -> str:
@@ -148,7 +188,8 @@ def cut(value: float) -> int:
     """float64 to int64, toward zero; what does not fit is an error (Go leaves it undefined)."""
     if -9.3e18 < value < 9.3e18 and INT_MIN <= (whole := int(value)) <= INT_MAX:
         return whole
-    raise ExpressionError("OutOfRange", f"{value!r} is out of 64-bit range")
+    shown = {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN" if value != value else repr(value))
+    raise ExpressionError("OutOfRange", f"{shown} is out of 64-bit range", hint="integers have 64 bits")
 
 
 def to_float(value: Value) -> float:

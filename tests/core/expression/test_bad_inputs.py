@@ -1,0 +1,236 @@
+"""What comes in as a condition and must not, with the code, the place, and the words of the answer."""
+
+import math
+from array import array
+from typing import Any
+
+import pytest
+
+from analysis_service.core.expression import ExpressionError, compile_condition, judge
+
+FLOATS = array("d", [1, 2, 3])
+EMPTY = array("d")
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def refused(source: str, result: Any, expects: str = "") -> ExpressionError:
+    with pytest.raises(ExpressionError) as caught:
+        compile_condition(source, expects=expects).decide(result)
+    return caught.value
+
+
+AT_CREATION = [
+    # source, code, in the message or the hint, column
+    ("result >", "Syntax", "unexpected end at column 9", 9),
+    ("sqrt2(result) > 1", "UnknownFunction", "did you mean", 1),
+    ("1 < 2 && avg(result) > 1", "UnknownFunction", "unknown name avg", 10),
+    ("results < 1", "UnknownName", "did you mean 'result'?", 1),
+    ("__class__", "NotAllowed", "names starting with _ are not allowed", 1),
+    ("_x > 1", "NotAllowed", "names starting with _ are not allowed", 1),
+    ("result.__class__.__mro__", "NotAllowed", "names starting with _ are not allowed", 8),
+    ("(" * 3_000, "TooDeep", "nesting deeper than 32", 33),
+    ("[" * 3_000, "TooDeep", "nesting deeper than 32", 33),
+    ("len(" * 900, "TooDeep", "nesting deeper than 32", 132),
+    ("!" * 900 + "true", "TooDeep", "nesting deeper than 32", 33),
+    ("-" * 100_000 + "1", "TooLong", "longer than 4096 bytes", 0),
+    ("1" + "+1" * 99_999, "TooLong", "longer than 4096 bytes", 0),
+    ("\u00e9" * 3_000, "TooLong", "longer than 4096 bytes", 0),  # bytes, not characters
+    ("1" + "+1" * 300 + " > 1", "TooDeep", "a chain of more than 100", 1),
+    ("[" + "1," * 600 + "1] == 1", "TooMuchWork", "more than 500 parts", 1002),
+    ("result == \u201ca\u201d", "Syntax", "character U+201C; use plain quotes", 11),
+    ("result = 0.05", "Syntax", "use == to compare", 8),
+    ("result & true", "Syntax", "use && for and", 8),
+    ("result > 1 \U0001f600", "Syntax", "U+1F600", 12),
+    ("result\0 > 1", "Syntax", "U+0000", 7),
+    ("result > 'a", "Syntax", "literal not terminated", 10),
+    ("result > 99999999999999999999", "Syntax", "out of range", 10),
+    ("result matches '('", "BadPattern", "error parsing regexp", 16),
+    ("result matches '" + "a" * 300 + "'", "BadPattern", "more than 256 bytes", 16),
+    ("1 < 'a'", "WrongType", "invalid operation: < (mismatched types int and string)", 1),
+    ("len", "WrongType", "call it: len(...)", 1),
+    ("# > 1", "Syntax", 'unexpected token Operator("#")', 1),
+    ("all(result)", "Syntax", "expected at least 2 arguments", 11),
+]
+
+
+@pytest.mark.parametrize(("source", "code", "fragment", "column"), AT_CREATION)
+def test_refused_at_creation(source: str, code: str, fragment: str, column: int) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        compile_condition(source)
+    error = caught.value
+    assert (error.code, error.column) == (code, column)
+    assert fragment in f"{error.message} | {error.hint}"
+
+
+BY_RESULT_TYPE = [
+    # known before there is a result, when the provider's type is
+    ("result < 0.05", "floats", "WrongType", "cannot compare list with number; use result[0]"),
+    ("isNaN(result)", "floats", "WrongType", "isNaN wants a number, got a list"),
+    ("result[0] < 0.05", "float", "WrongType", "a number is not a list"),
+    ("result + 1", "float", "NotBoolean", "a condition must give true or false, got number"),
+    ("'yes'", "any", "NotBoolean", "got text"),
+    ("result == 'x'", "float", "WrongType", "mismatched types float64 and string"),
+    ("result.rate < 1", "float|floats", "WrongType", "has no field"),
+]
+
+
+@pytest.mark.parametrize(("source", "expects", "code", "fragment"), BY_RESULT_TYPE)
+def test_refused_for_the_type_of_result(source: str, expects: str, code: str, fragment: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        compile_condition(source, expects=expects)
+    assert caught.value.code == code
+    assert fragment in f"{caught.value.message} | {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("source", "expects"),
+    [
+        ("result < 0.05", "float"),
+        ("result < 0.05", "float|floats"),  # one of them will do
+        ("result[0] < 0.05", "float|floats"),
+        ("all(result, # < 1)", "floats"),
+        ("result.ok", "map"),  # its type is known when it is there
+        ("result.a < 1", "any"),
+    ],
+)
+def test_accepted_for_the_type_of_result(source: str, expects: str) -> None:
+    compile_condition(source, expects=expects)
+
+
+AT_MEASUREMENT = [
+    # source, result, code, in the message or the hint
+    ("result[0] < 0.05", EMPTY, "NoData", "query returned no series; guard with len(result) > 0 or set onNoData"),
+    ("result[3] < 0.05", FLOATS, "OutOfRange", "the list has 3 items, 0 to 2"),
+    ("result < 0.05", FLOATS, "WrongType", "cannot compare list with number; use result[0]"),
+    ("isNaN(result)", FLOATS, "WrongType", "isNaN wants a number, got a list"),
+    ('asFloat("abc") > 1', 1.0, "NotANumber", "asFloat: 'abc' is not a number"),
+    ("asInt(result) > 1", "1.5", "NotANumber", "asInt: '1.5' is not a whole number"),
+    ("asInt(1e300) > 1", 1.0, "OutOfRange", "out of 64-bit range"),
+    ("asInt(result) > 1", math.inf, "OutOfRange", "+Inf is out of 64-bit range"),
+    ("asInt(result) > 1", math.nan, "OutOfRange", "NaN is out of 64-bit range"),
+    ("asInt(result) > 1", "9" * 5_000, "OutOfRange", "out of 64-bit range"),
+    ("result + 1", 1.0, "NotBoolean", "a condition must give true or false, got number"),
+    ("result.foo < 1", {"a": 1.0, "b": 2.0, "c": 3.0}, "WrongType", "no field 'foo'; fields: a, b, c"),
+    ("result.a.b < 1", {"a": {}}, "WrongType", "no field 'b': the map is empty"),
+    ("result.a.b < 1", {}, "WrongType", "nil has no fields"),
+    ("9**9**9 > 1", 1.0, "TooMuchWork", "exponent"),
+    ('repeat("a", 1000000000) == ""', 1.0, "TooMuchWork", "a text of 1000000000 characters; limit 65536"),
+    ("len(1..1000000000) > 1", 1.0, "TooMuchWork", "a range of 1000000000 items; limit 10000"),
+    ("all(1..10000, any(1..10000, # > 9999))", 1.0, "TooMuchWork", "more than 100000 steps"),
+    ('replace(repeat("a", 60000), "a", repeat("b", 60000)) == ""', 1.0, "TooMuchWork", "3600000000 characters"),
+    ('reduce(1..10000, #acc + "aaaaaaaaaaaaaaaa", "") == ""', 1.0, "TooMuchWork", "too much work"),
+    ('len(map(1..10000, repeat("a", 60000))) > 0', 1.0, "TooMuchWork", "more than 100000 steps"),
+    ("len(flatten(result)) == 0", nested(10_000), "DataTooDeep", "nested deeper than 32"),
+    ("result == result", nested(10_000), "DataTooDeep", "nested deeper than 32"),
+    ("true", nested(33), "DataTooDeep", "nested deeper than 32"),
+    ("5 % 0 == 1", 1.0, "DivisionByZero", "modulo by zero"),
+    ("9223372036854775807 + 1 > 0", 1.0, "IntegerOverflow", "integer overflow"),
+    ("asInt(result) * 2 > 0", float(2**62), "IntegerOverflow", "integer overflow"),
+    ("abs(-9223372036854775807 - 1) > 0", 1.0, "IntegerOverflow", "integer overflow"),
+    ("result == 1", 1 << 63, "IntegerOverflow", "integer overflow"),
+    ("result == 1", object(), "WrongType", "unsupported type object"),
+    ("result[0] == 1", [object()], "WrongType", "unsupported type object"),
+    ("result == nil", {1: 2}, "WrongType", "unsupported type int"),
+    ("result == nil", array("q", [1]), "WrongType", "unsupported type array"),
+    ("result.a && true", {"a": 1.0}, "WrongType", "true or false is needed here, got a number"),
+    ("result.a contains 'x'", {"a": 1.0}, "WrongType", "a text is needed here, got a number"),
+    ("all(result.a, # > 1)", {"a": 1.0}, "WrongType", "all goes over a list"),
+]
+
+
+@pytest.mark.parametrize(("source", "result", "code", "fragment"), AT_MEASUREMENT)
+def test_refused_at_measurement(source: str, result: Any, code: str, fragment: str) -> None:
+    error = refused(source, result)
+    assert error.code == code
+    assert fragment in f"{error.message} | {error.hint}"
+    assert error.source == source
+
+
+@pytest.mark.parametrize(
+    ("source", "result", "value"),
+    [
+        ("1/0 > 1e308", 1.0, True),
+        ("-1/0 < -1e308", 1.0, True),
+        ("0/0 == 0/0", 1.0, False),
+        ("result < 0.05", math.nan, False),
+        ('result matches "(a+)+$"', "a" * 5_000 + "b", False),  # linear: RE2
+        ("result._source.hits > 1", {"_source": {"hits": 2.0}}, True),  # one underscore is a common key of JSON
+    ],
+)
+def test_what_looks_odd_and_is_right(source: str, result: Any, value: bool) -> None:
+    assert compile_condition(source).decide(result) is value
+
+
+@pytest.mark.parametrize(
+    ("source", "codes"),
+    [
+        ("true", ["ConstantCondition"]),
+        ('"0.05" < "0.1"', ["ConstantCondition", "TextComparison"]),
+        ('result < "0.05"', ["TextComparison"]),
+        ("default(result.missing, 0) == 0", ["IgnoredArgument"]),
+        ("isNil(result.missing)", ["IgnoredArgument"]),
+        ("all(result, # < 1)", ["EmptyPasses"]),
+        ("len(result) > 0 && all(result, # < 1)", []),
+        ("default(result, 0) < 1", []),
+        ("result < 0.05", []),
+    ],
+)
+def test_remarks(source: str, codes: list[str]) -> None:
+    assert [remark.code for remark in compile_condition(source).warnings] == codes
+
+
+def test_caret_underlines_the_offending_text() -> None:
+    error = refused("len(result) > 0 &&\n  results[0] < 0.05", FLOATS)
+    assert (error.line, error.column) == (2, 3)
+    assert error.caret() == "      results[0] < 0.05\n      ^^^^^^^"
+
+
+def test_caret_of_an_end_points_behind_the_text() -> None:
+    with pytest.raises(ExpressionError) as caught:
+        compile_condition("result >")
+    assert caught.value.caret() == "    result >\n            ^"
+
+
+def test_nan_on_both_sides_is_inconclusive_and_says_so() -> None:
+    verdict = judge("result < 0.05", "result >= 0.05", math.nan)
+    assert verdict.phase == "Inconclusive"
+    assert "value is NaN" in verdict.explanation
+
+
+def test_nan_with_a_success_condition_alone_fails_and_says_why() -> None:
+    verdict = judge("result < 0.05", "", math.nan)
+    assert verdict.phase == "Failed"
+    assert "NaN compared as false" in verdict.explanation
+    assert "onNaN" in verdict.explanation
+
+
+HEAVY = [
+    "9**9**9 > 1",
+    "all(1..10000, any(1..10000, # > 9999))",
+    "all(1..10000, len(filter(1..10000, true)) > 0)",
+    "len(map(1..9999, map(1..9999, #))) > 0",
+    'len(map(1..9999, upper(repeat("x", 9999)))) > 0',
+    'all(1..9999, result.a == result.b)',
+    'all(1..9999, result.c == result.d)',
+    'all(1..9999, not (result.a matches "(x+x+)+z"))',
+    "len(uniq(map(1..9999, [#]))) > 0",
+    'len(map(1..9999, split(result.a, ""))) > 0',
+    "len(map(1..9999, sort(result.c))) > 0",
+    "len(map(1..9999, max(result.c))) > 0",
+    "len(map(1..9999, toJSON(result))) > 0",
+    "len(map(1..9999, string(result))) > 0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", HEAVY)
+def test_no_condition_is_expensive(source: str) -> None:
+    """Each of these would take from seconds to hours if it ran to its end."""
+    text, numbers = "x" * 60_000, [float(i) for i in range(50_000)]
+    data = {"a": text + "y", "b": "x" * 60_000 + "y", "c": numbers, "d": list(numbers)}
+    assert refused(source, data).code == "TooMuchWork"
