@@ -19,7 +19,7 @@ NOWHERE = Position(0, 0)
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
     """`value` is what the text means. `doubt` says how YAML 1.1 (which Argo's reader follows) and 1.2 differ on it:
-    "" (they agree), "bool" (`no`), "int" (`010`), "time" (`1:30`); `value` is then Argo's reading."""
+    "" (they agree), "bool" (`no`), "int" (`010`), "time" (`1:30`), "letter" (`y`); `value` is Argo's reading."""
 
     value: str | int | float | bool | None
     text: str

@@ -19,10 +19,11 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _BOOL_11 = {
     word: value
-    for value, words in ((True, ("y", "yes", "on")), (False, ("n", "no", "off")))
+    for value, words in ((True, ("yes", "on")), (False, ("no", "off")))
     for low in words
     for word in (low, low.capitalize(), low.upper())
 }
+_LETTERS = frozenset("yYnN")  # true and false to YAML 1.1, but readers disagree
 _INT = re.compile(r"[-+]?[0-9]+", re.ASCII)
 _OCTAL, _HEX = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
@@ -53,6 +54,8 @@ def read_scalar(text: str, at: Position, *, quoted: bool) -> tuple[ScalarNode, C
         return ScalarNode(_BOOL[text], text, at), None
     if text in _BOOL_11:
         return ScalarNode(_BOOL_11[text], text, at, "bool"), None
+    if text in _LETTERS:
+        return ScalarNode(text, text, at, "letter"), None
     if text[0] not in _STARTS_A_NUMBER:
         return ScalarNode(text, text, at), None
     return _number(text, at)

@@ -93,7 +93,7 @@ class Shaper:
     def _scalar(self, wanted: str, node: Node, path: str) -> ScalarNode | _Missing:
         if not isinstance(node, ScalarNode):
             return self._mismatch(wanted, node, path)
-        if node.doubt and node.doubt != "time":
+        if node.doubt in ("bool", "int"):
             return self._ambiguous(node, path)
         return node
 
@@ -119,6 +119,9 @@ class Shaper:
             hint = f"Write {seconds}s, or quote it if it is text." if shape.duration else f'Quote it: "{echo(value)}".'
             self.report("AmbiguousScalar", path, message, node.at, hint, "error" if shape.duration else "warning")
             return MISSING if shape.duration else value
+        if scalar.doubt == "letter":
+            message = f"`{value}` reads as a boolean in YAML 1.1"
+            self.report("AmbiguousScalar", path, message, node.at, f'Quote it: "{value}".', "warning")
         if shape.enum and value not in shape.enum and not (shape.tags and TAG in value):
             hint = suggest(value, shape.enum)
             self.report("UnknownValue", path, f"'{echo(value)}' is not one of {', '.join(shape.enum)}", node.at, hint)

@@ -1,0 +1,205 @@
+"""Documents that should not get past the front door, and the answer each one is given."""
+
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis_service.core.document import MAX_BYTES, parse_document, parse_documents
+from analysis_service.core.nodes import plain
+from analysis_service.core.problem import DocumentError, Problem
+from analysis_service.core.template import read
+
+HEAD = "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nmetadata: {name: t}\n"
+
+
+def problems_of(data: bytes | str) -> tuple[Problem, ...]:
+    try:
+        return read(data).problems
+    except DocumentError as error:
+        return error.problems
+
+
+def document(metric: str) -> str:
+    """A template with one metric; `metric` is what follows its name, indented by four."""
+    return f"{HEAD}spec:\n  metrics:\n  - name: m\n    provider: {{web: {{url: 'http://x'}}}}\n    {metric}\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "path", "message"),
+    [
+        ("", "EmptyDocument", "", "no document found; expected kind AnalysisTemplate"),
+        ("# only a comment\n---\n", "EmptyDocument", "", "no document found"),
+        ("a: " + "x" * 263_165, "TooLarge", "", "template is 263 168 bytes; limit 262 144"),
+        # deep nesting is found while reading, long before it could cost anything
+        ("[" * 30_000, "TooDeep", "", "nesting deeper than 32 at line 1 column 33"),
+        ("- " * 1_100 + "x", "TooDeep", "", "nesting deeper than 32 at line 1 column 65"),
+        ('{"a":' * 40, "TooDeep", "", "nesting deeper than 32 at line 1 column 161"),
+        ("{a: " * 40, "TooDeep", "", "nesting deeper than 32"),
+        ("a0: &a0 [x]\nb: [*a0, *a0]", "AliasNotAllowed", "a0", "anchors and aliases are not allowed (line 1: &a0)"),
+        ("a: &a [*a]", "AliasNotAllowed", "a[0]", "anchors and aliases are not allowed (line 1: *a)"),
+        ("a:\n  <<: {b: 1}\n", "MergeKeyNotAllowed", "a", "merge key << is not allowed"),
+        ("a: !!python/object/apply:os.system [ls]", "TagNotAllowed", "a", "only plain YAML types"),
+        (
+            document("failureLimit: 0\n    count: 1\n    failureLimit: 100"),
+            "DuplicateKey",
+            "spec.metrics[0].failureLimit",
+            "failureLimit given at line 8 and 10",
+        ),
+        ('{"a": 1,\n "a": 2}', "DuplicateKey", "a", "a given at line 1 and 2"),
+        ("a:\n\tb: 1", "Syntax", "a", "tab in indentation"),
+        ("a: 1\n---\nb: 2", "MultipleDocuments", "", "found 2 documents where one is wanted"),
+        (b"\xff\xfea\x00", "NotUtf8", "", "byte 0xff at offset 0"),
+        (b"a: \xc3\x28", "NotUtf8", "", "byte 0xc3 at offset 3"),
+        ("a: \ud800", "NotUtf8", "", "lone surrogate"),
+        ("metadata:\n  name: a\u202eb", "ControlCharacter", "metadata.name", "U+202E at metadata.name"),
+        ("metadata:\n  name: a\x00b", "ControlCharacter", "metadata.name", "U+0000 at metadata.name"),
+        ("metadata:\n  name: a\x07b", "ControlCharacter", "metadata.name", "U+0007 at metadata.name"),
+        ('metadata:\n  name: "a\\u202eb"', "ControlCharacter", "metadata.name", "U+202E in the text"),
+        ('{"metadata": {"name": "a\\u0000"}}', "ControlCharacter", "metadata.name", "U+0000 in the text"),
+        (document("count: no"), "AmbiguousScalar", "spec.metrics[0].count", "`no` reads as false in YAML 1.1"),
+        (document("interval: 1:30"), "AmbiguousScalar", "spec.metrics[0].interval", "`1:30` reads as 90 in YAML 1.1"),
+        (document("count: 010"), "AmbiguousScalar", "spec.metrics[0].count", "`010` reads as 8 in YAML 1.1 and as 10"),
+        (document("count: 1_000"), "AmbiguousScalar", "spec.metrics[0].count", "`1_000` reads as 1000"),
+        (
+            "apiVersion: argoproj.io/v1beta9\nkind: AnalysisTemplate\nspec: {}",
+            "UnknownApiVersion",
+            "apiVersion",
+            "unknown apiVersion 'argoproj.io/v1beta9'",
+        ),
+        ("apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {}", "WrongKind", "kind", "kind 'Rollout'"),
+        (
+            document("sucessCondition: result < 1"),
+            "UnknownField",
+            "spec.metrics[0].sucessCondition",
+            "unknown field 'sucessCondition'",
+        ),
+        (document("successCondition: 5"), "WrongType", "spec.metrics[0].successCondition", "want string, got integer"),
+        (HEAD + "spec:\n  metrics: {}", "WrongType", "spec.metrics", "want list, got map"),
+        (HEAD + "spec:\n- a", "WrongType", "spec", "want map, got list"),
+        ("- a", "WrongType", "", "want a map with apiVersion, kind and spec, got list"),
+        ('{"a": 1,}', "Syntax", "", "comma before '}'"),
+        ('{"a": [1,]}', "Syntax", "a", "comma before ']'"),
+        ('{"a": 1 // x\n}', "Syntax", "", "JSON has no comments"),
+        ('{"a": "x\ny"}', "Syntax", "a", "raw line break"),
+        ('{"count": NaN}', "NotJsonNumber", "count", "NaN is not a number JSON can hold"),
+        ('{"count": 1e400}', "NotJsonNumber", "count", "1e400 is too large"),
+        ("count: .nan", "NotJsonNumber", "count", ".nan is not a number JSON can hold"),
+        ('{"count": ' + "9" * 5_000 + "}", "NumberTooLarge", "count", "integer of 5 000 digits"),
+        ("count: " + "9" * 5_000, "NumberTooLarge", "count", "integer of 5 000 digits"),
+        ('{"count": 9223372036854775808}', "NumberTooLarge", "count", "does not fit 64 bits"),
+        ("- a\n" * 10_000, "TooManyNodes", "[9999]", "more than 10 000 values"),
+        # the commonest mistake with arguments
+        (document("count: {{args.n}}"), "Syntax", "spec.metrics[0].count", "text that starts with {{ must be quoted"),
+    ],
+)
+def test_refused(data: bytes | str, code: str, path: str, message: str) -> None:
+    found = [p for p in problems_of(data) if p.code == code and p.path == path]
+    assert found, problems_of(data)
+    assert message in found[0].message
+    assert found[0].severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: true\nb: null\nc: ~\nd:", {"a": True, "b": None, "c": None, "d": None}),
+        (
+            "a: 10\nb: -1\nc: 0x1f\nd: 0o17\ne: 1.5\nf: 1e3\ng: .5",
+            {"a": 10, "b": -1, "c": 31, "d": 15, "e": 1.5, "f": 1000.0, "g": 0.5},
+        ),
+        ("a: 2024-01-01\nb: 1.2.3\nc: NaN", {"a": "2024-01-01", "b": "1.2.3", "c": "NaN"}),
+        ("a: \"no\"\nb: '010'\nc: |\n  yes\n", {"a": "no", "b": "010", "c": "yes\n"}),
+        (
+            '{"a": "\\ud83d\\ude00\\n\\/", "b": [], "c": {}, "d": -1.5e3}',
+            {"a": "😀\n/", "b": [], "c": {}, "d": -1500.0},
+        ),
+        ("\ufeffa: 1", {"a": 1}),  # a byte order mark
+        ("{a: b, c: [d]}", {"a": "b", "c": ["d"]}),  # YAML in flow style is not JSON
+        ("5: x\ntrue: z", {"5": "x", "true": "z"}),  # keys are text
+    ],
+)
+def test_read(text: str, value: Any) -> None:
+    found = parse_document(text)
+    assert plain(found.root) == value
+    assert found.problems == ()
+
+
+def test_all_problems_of_a_document_come_at_once() -> None:
+    text = document("count: no\n    sucessCondition: a\n    interval: 5\n    query: &x y")
+    codes = {problem.code for problem in problems_of(text)}
+    assert codes == {"AmbiguousScalar", "UnknownField", "WrongType", "AliasNotAllowed"}
+
+
+def test_at_most_fifty_problems() -> None:
+    text = HEAD + "spec: {" + ", ".join(f"field{i}: 1" for i in range(80)) + "}"
+    assert len(problems_of(text)) == 50
+
+
+def test_several_documents() -> None:
+    found = parse_documents("a: 1\n---\n---\nb: 2\n")
+    assert [plain(one.root) for one in found] == [{"a": 1}, {"b": 2}]
+
+
+def test_every_value_knows_its_place() -> None:
+    found = parse_document("a:\n  - b: 1\n    c: |\n      xy\n      zz\n  - 'it''s'\n")
+    assert found.source.locate("a[0].b").line == 2
+    assert (found.source.locate("a[1]").line, found.source.locate("a[1]").column) == (6, 5)
+    assert found.source.locate("a[0].nothing").line == 2
+    assert found.source.inside("a[0].c", 4).line == 5  # the second z
+    assert found.source.inside("a[0].c", 4).column == 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * MAX_BYTES,
+        "- " * (MAX_BYTES // 2),
+        '"' + "\\u0041" * 40_000 + '"',
+        "[" + "a," * 120_000,
+        "a: " + "x" * 250_000,
+        "? " * 100_000,
+        "#" * MAX_BYTES,
+        '{"a": "' + "\\n" * 120_000 + '"}',
+        "%TAG ! tag:x,2000:\n" * 10_000,
+        "{[" * 100_000,
+    ],
+)
+def test_hostile_texts_are_cheap(text: str) -> None:
+    """A generous bound on processor time: each of these takes minutes if anything is quadratic or recursive."""
+    started = time.process_time()
+    with suppress(DocumentError):
+        parse_document(text)
+    assert time.process_time() - started < 10
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("abcdeß😀 ,:#'{}[]&*!|>%@`\"\\\n", max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("abcXYZ /'.", min_size=1, max_size=5), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), json_values, min_size=1, max_size=4), st.booleans())
+def test_json_and_yaml_mean_the_same(value: dict[str, Any], indent: bool) -> None:
+    text = json.dumps(value, indent=2 if indent else None)
+    assert plain(parse_document(text).root) == value
+    dumped = yaml.safe_dump(value, allow_unicode=True)
+    assert plain(parse_document(dumped).root) == value
+
+
+@settings(max_examples=300)
+@given(st.text(max_size=60) | st.text("{}[]:,-?&*!|>'\"%@` \n\tab0", max_size=40) | st.binary(max_size=40))
+def test_nothing_but_document_errors(data: bytes | str) -> None:
+    problems_of(data)
