@@ -13,6 +13,7 @@ from typing import Any, Final, TypeGuard
 from analysis_service.core.model import Phase
 
 DEFAULT_GROUP: Final = "default"
+ROUNDING: Final = 1e-6  # weights such as 33.3333333 add up a little askew
 _SETTLED: Final = frozenset({Phase.SUCCESSFUL, Phase.FAILED, Phase.ERROR})
 
 
@@ -89,7 +90,7 @@ def parse_score(block: Mapping[str, Any]) -> ScoreSpec:
         if not _is_number(weight) or not (isfinite(weight) and weight >= 0):
             raise ScoreError(f"score.groupWeights.{group}: a number from 0 up is wanted, found {weight!r}")
     total = sum(weights.values())
-    if total > 100:
+    if total > 100 + ROUNDING:
         raise ScoreError(f"score.groupWeights: {total:g} together; 100 at most is wanted")
     return ScoreSpec(pass_, marginal, {str(group): float(weight) for group, weight in weights.items()})
 
@@ -153,7 +154,7 @@ def _groups(spec: ScoreSpec, heard: Sequence[Outcome]) -> tuple[GroupResult, ...
         for name in _groups_of(outcome):
             phases.setdefault(name, []).append(outcome.phase)
     unlisted = sum(name not in spec.weights for name in phases)
-    rest = (100 - sum(spec.weights.values())) / unlisted if unlisted else 0.0
+    rest = max(0.0, 100 - sum(spec.weights.values())) / unlisted if unlisted else 0.0
     weights = {name: spec.weights.get(name, rest) for name in phases}
     total = sum(weights.values())
     return tuple(
