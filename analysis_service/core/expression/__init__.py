@@ -6,7 +6,7 @@ Values: float is Go's float64, int a checked 64-bit int, str, bool, None is nil,
 []string, list or tuple a []any, dict a map[string]any, an aware datetime a time.Time, a timedelta a time.Duration.
 """
 
-from .condition import Condition, compile_condition, evaluate_time
+from .condition import Condition, compile_condition, evaluate_time, prepare_condition
 from .errors import ExpressionError
 from .explain import Part, explain
 from .kinds import RESULT_KINDS, Strings
@@ -32,4 +32,5 @@ __all__ = [
     "go_text",
     "judge",
     "nil_or_empty",
+    "prepare_condition",
 ]

@@ -194,13 +194,15 @@ class Builder:
 
     def logic(self, node: Logic) -> Closure:
         """All parts but the last must be booleans; the last one is the value, whatever it is."""
+        stop = node.operator == "||"
+        if any(isinstance(part, Literal) and part.value is stop for part in node.parts):
+            return lambda r, f: stop  # settled by the text: expr-lang folds it without looking at the rest
         heads, last = [self.boolean(part) for part in node.parts[:-1]], self.build(node.parts[-1])
         first = heads[0]
         if len(heads) == 1 and node.operator == "&&":
             return lambda r, f: first(r, f) and last(r, f)
         if len(heads) == 1:
             return lambda r, f: first(r, f) or last(r, f)
-        stop = node.operator == "||"
 
         def run(r: Value, f: Frame) -> Value:
             for head in heads:

@@ -217,16 +217,14 @@ class Types:
 
     def slice(self, node: Slice) -> Type:
         base = self.visit(node.base)
+        if base.kind not in ("string", "list") and not base.unknown:
+            raise self.error(node, f"cannot slice {base.name}")
         for end in (node.low, node.high):
             if end is not None:
                 t = self.visit(end)
                 if not base.unknown and not t.integer and not t.unknown:
                     raise self.error(end, f"non-integer slice index {t.name}")
-        if base.unknown:
-            return UNKNOWN
-        if base.kind not in ("string", "list"):
-            raise self.error(node, f"cannot slice {base.name}")
-        return base
+        return UNKNOWN if base.unknown else base
 
     # -- calls ------------------------------------------------------------------------------------------------
 
@@ -296,8 +294,9 @@ class Types:
         self._collections.append((collection, extra))
         out = self.visit(node.arguments[1])
         self._collections.pop()
-        if out.kind == "nil" and node.name != "reduce":
-            raise self.error(node.arguments[1], "predicate should has one input and one output param")
+        if out.kind == "nil":
+            inputs = "two" if node.name == "reduce" else "one"
+            raise self.error(node.arguments[1], f"predicate should has {inputs} input and one output param")
         last = self.visit(node.arguments[2]) if len(node.arguments) > 2 else None
         return self._predicate_result(node, collection, out, last)
 

@@ -38,7 +38,7 @@ class Program(msgspec.Struct, frozen=True):
 class Condition:
     """A parsed condition. Made by `compile_condition`; safe to share and to keep."""
 
-    __slots__ = ("_programs", "functions", "names", "source", "tree", "warnings")
+    __slots__ = ("_programs", "flaw", "functions", "names", "source", "tree", "warnings")
 
     def __init__(self, source: str, *, with_result: bool = True) -> None:
         self.source = source
@@ -46,7 +46,12 @@ class Condition:
         self.names: tuple[str, ...] = ("result",) if with_result else ()
         self.functions = tuple(n for n in CONDITION_NAMES if n != "result") if with_result else TIME_NAMES
         self._programs: dict[type, Program] = {}
-        self.warnings: tuple[Remark, ...] = warnings_of(self.tree, self.types(ANY))
+        self.flaw: ExpressionError | None = None  # what is wrong with it whatever the result
+        self.warnings: tuple[Remark, ...] = ()
+        try:
+            self.warnings = warnings_of(self.tree, self.types(ANY))
+        except ExpressionError as error:
+            self.flaw = error.copy()
 
     def types(self, result: Type) -> Mapping[int, Type]:
         """The type of every node, if `result` is of this type. Raises ExpressionError."""
@@ -145,6 +150,16 @@ def _compiled(source: str, with_result: bool) -> Condition | ExpressionError:
         return deep
 
 
+def prepare_condition(source: str) -> Condition:
+    """Parse a condition without checking it: names and types are then checked against each result, as Argo does it,
+    so that the message names the result's type. Raises ExpressionError for what cannot be parsed.
+    """
+    found = _compiled(source, True)
+    if isinstance(found, ExpressionError):
+        raise found.copy()
+    return found
+
+
 def compile_condition(source: str, *, expects: str = "") -> Condition:
     """Parse a condition and check its names (cached).
 
@@ -153,9 +168,9 @@ def compile_condition(source: str, *, expects: str = "") -> Condition:
 
     Raises ExpressionError with code, message, place and hint.
     """
-    found = _compiled(source, True)
-    if isinstance(found, ExpressionError):
-        raise found.copy()
+    found = prepare_condition(source)
+    if found.flaw is not None:
+        raise found.flaw.copy()
     if expects:
         found.expect(expects)
     return found

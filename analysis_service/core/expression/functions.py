@@ -152,7 +152,7 @@ def _one(rule: Callable[[Value], Value]) -> Run:
     return lambda arguments, frame: rule(arguments[0])
 
 
-_SORTABLE = (ANYS, FLOATS, STRINGS)
+_SORTABLE = (ANYS, FLOATS, STRINGS, Type("[]int", "list", INT))
 _JOINABLE = (ANYS, STRINGS)
 _BITS = takes(((INT, INT), INT))
 

@@ -7,7 +7,7 @@ import msgspec
 
 from analysis_service.core.model import Phase
 
-from .condition import Condition, compile_condition
+from .condition import Condition, prepare_condition
 from .errors import Code, ExpressionError
 from .explain import explain, show
 from .kinds import Value
@@ -46,7 +46,7 @@ def judge(success: str, failure: str, result: Value, *, now: datetime | None = N
     for field, source in (("successCondition", success), ("failureCondition", failure)):
         if source:
             try:
-                outcomes[field] = compile_condition(source).decide(result, now=now)
+                outcomes[field] = prepare_condition(source).decide(result, now=now)
             except ExpressionError as error:
                 return _failed(field, source, result, error)
     succeeded, failed = outcomes.get("successCondition"), outcomes.get("failureCondition")
@@ -93,7 +93,7 @@ def _failed(field: str, source: str, result: Value, error: ExpressionError) -> V
 
 def _sentence(field: str, source: str, result: Value, now: datetime | None) -> str:
     """The parts of a condition that made it what it is, with their values."""
-    condition: Condition = compile_condition(source)
+    condition: Condition = prepare_condition(source)
     parts = explain(condition, result, now=now)
     last = parts[-1]
     telling = [part for part in parts if part.value is last.value] if len(parts) > 1 else list(parts)

@@ -44,6 +44,7 @@ LITERALS_AND_OPERATORS: list[tuple[str, Any]] = [
     ("'abc' startsWith 'a' and 'abc' endsWith 'c'", True), ("'hello'[1:3]", "el"), ("[1, 2, 3][-1]", 3),
     ("[1, 2, 3][1:]", [2, 3]), ("[1, 2, 3][:-1]", [1, 2]), ("[1, 2, 3][2:1]", []), ("{a: {b: 1}}.a.b", 1),
     # logic looks no further than it must, and the last part need not be looked at
+    ("[][0] && false", False), ("1 > 2 && [][0]", False),
     ("false && 1 / 0 > 0", False), ("true || [][0] == 1", True),
 ]  # fmt: skip
 

@@ -35,6 +35,9 @@ def test_rule(success: str, failure: str, phase: str) -> None:
 
 
 MESSAGES = [
+    # names the type that the result had, though the condition fits no result
+    ("result + true > 1", "", 1.0, 'could not evaluate successCondition "result + true > 1": invalid operation: + '
+     "(mismatched types float64 and bool)"),
     ("result > 'a'", "", 1.0, 'could not evaluate successCondition "result > \'a\'": invalid operation: > '
      "(mismatched types float64 and string)"),
     ("", "a == true", 1.0, 'could not evaluate failureCondition "a == true": unknown name a'),

@@ -18,6 +18,7 @@ from analysis_service.core.expression import (
     evaluate_time,
     judge,
     nil_or_empty,
+    prepare_condition,
 )
 from analysis_service.core.expression.texts import go_text
 
@@ -109,7 +110,7 @@ def run_result(given: dict[str, Any], expect: dict[str, Any]) -> None:
 
 def run_condition(given: dict[str, Any], expect: dict[str, Any]) -> None:
     result = decode(given["result"])
-    matches(expect, *outcome(lambda: compile_condition(given["condition"]).decide(result, now=NOW)))
+    matches(expect, *outcome(lambda: prepare_condition(given["condition"]).decide(result, now=NOW)))
 
 
 def run_function(given: dict[str, Any], expect: dict[str, Any]) -> None:
