@@ -98,7 +98,7 @@ def _rule_findings(
         seen.add(pattern)
         finder, complaint = compiled(pattern)
         if finder is None:
-            code = "RegexTooLarge" if "too large" in complaint or "repetition" in complaint else "BadRegex"
+            code = "RegexTooLarge" if "too large" in complaint or "repetition size" in complaint else "BadRegex"
             hint = "For any name write .*" if pattern == "*" else ""
             yield code, path, f"'{echo(pattern)}' cannot be used: {complaint}", hint
         elif closed and names and not matches(pattern, names):
