@@ -11,7 +11,9 @@ from contextlib import suppress
 
 import atheris
 
-with atheris.instrument_imports(include=["providers.web", "providers.jsonpath", "providers.gojson"]):
+with atheris.instrument_imports(
+    include=["providers.web", "providers.jsonpath", "providers.jsonpath_template", "providers.gojson"]
+):
     from providers import gojson, web
     from providers.base import ProviderError
     from providers.http import Response
