@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from analysis_service.core.model import Look, Measurement, MetricResult, Phase, Run, RunSpec, Summary, Value
+from analysis_service.core.model import Look, Measurement, Run, RunSpec
 from analysis_service.stores.base import BadArgument, Damaged
 
 T = TypeVar("T")
@@ -33,18 +33,12 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     created_at: datetime | None
 
 
-class Status(Value, frozen=True):
-    phase: Phase
-    message: str
-    reason: str
-    warnings: tuple[str, ...]
-    results: tuple[MetricResult, ...]
+class Status(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shown: tuple[tuple[int, ...], ...]  # per result: [first, stop) of its slots, or [first, stop, first, stop, ...)
-    started_at: datetime | None
-    completed_at: datetime | None
-    run_summary: Summary
-    dry_run_summary: Summary
+    run: Run  # without what it was created with, and without measurements
 
+
+_NO_SPEC = RunSpec(metrics=())
 
 _encode = msgspec.msgpack.Encoder().encode
 _head = msgspec.msgpack.Decoder(Head)
@@ -80,20 +74,18 @@ def encode_look(look: Look) -> bytes:
 
 def encode_status(run: Run) -> bytes:
     results = run.results
-    return encode(
-        Status(
-            run.phase,
-            run.message,
-            run.reason,
-            run.warnings,
-            tuple([replace(result, measurements=()) if result.measurements else result for result in results]),
-            tuple([_ranges(result.measurements) for result in results]),
-            run.started_at,
-            run.completed_at,
-            run.run_summary,
-            run.dry_run_summary,
-        )
+    bare = replace(
+        run,
+        id="",
+        namespace="",
+        name="",
+        spec=_NO_SPEC,
+        labels={},
+        annotations={},
+        created_at=None,
+        results=tuple([replace(result, measurements=()) if result.measurements else result for result in results]),
     )
+    return encode(Status(tuple([_ranges(result.measurements) for result in results]), bare))
 
 
 def _ranges(shown: Sequence[Measurement]) -> tuple[int, ...]:
@@ -147,28 +139,21 @@ def _decode(decoder: "msgspec.msgpack.Decoder[T]", data: bytes, what: str) -> T:
 
 def build(run_id: str, head: Head, spec: RunSpec, status: Status, shown: Sequence[tuple[Measurement, ...]]) -> Run:
     """The run of its parts; `shown` holds the measurements of each result."""
-    return Run(
+    return replace(
+        status.run,
         id=run_id,
         namespace=head.namespace,
         name=head.name,
         spec=spec,
-        phase=status.phase,
-        message=status.message,
-        reason=status.reason,
-        warnings=status.warnings,
-        results=tuple(
-            [
-                replace(result, measurements=measurements) if measurements else result
-                for result, measurements in zip(status.results, shown, strict=True)
-            ]
-        ),
-        started_at=status.started_at,
-        completed_at=status.completed_at,
-        run_summary=status.run_summary,
-        dry_run_summary=status.dry_run_summary,
         labels=head.labels,
         annotations=head.annotations,
         created_at=head.created_at,
+        results=tuple(
+            [
+                replace(result, measurements=measurements) if measurements else result
+                for result, measurements in zip(status.run.results, shown, strict=True)
+            ]
+        ),
     )
 
 

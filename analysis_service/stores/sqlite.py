@@ -21,6 +21,7 @@ from analysis_service.stores import rules
 from analysis_service.stores.base import (
     Claim,
     Commit,
+    Damaged,
     NewRun,
     NotFound,
     Page,
@@ -52,10 +53,11 @@ class SqliteStore:
         fail = failpoints.load(os.environ)
         self._file = file
         self._on_fatal = on_fatal
-        self._specs = Specs()
+        specs, self._damage = Specs(), dict[int, str]()
         self._writes = Writes(
             file.writer,
-            self._specs,
+            specs,
+            self._damage,
             fail,
             fenced=not failpoints.broken(os.environ, "fence"),
             events_kept=events_kept,
@@ -67,7 +69,7 @@ class SqliteStore:
         self._readers: SimpleQueue[tuple[apsw.Connection, Rows]] = SimpleQueue()
         for _ in range(READERS):
             db = file.reader()
-            self._readers.put((db, Rows(db, self._specs)))
+            self._readers.put((db, Rows(db, specs, self._damage)))
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._closed = False
         self._writer.start()
@@ -214,10 +216,10 @@ class SqliteStore:
 
     async def info(self) -> StoreInfo:
         live = await self._read(Rows.live_runs)
-        damaged = self._writes.damaged
+        damaged = self._damage.copy()
         detail = {"path": str(self._file.path), "sqlite": apsw.sqlite_lib_version()}
         if damaged:
-            detail["damaged_runs"] = f"{len(damaged)}: {', '.join(sorted(damaged)[:10])}"
+            detail["damaged_runs"] = f"{len(damaged)}: {'; '.join(list(damaged.values())[:10])}"
         if self._writer.broken:
             detail["writes"] = self._writer.broken
         return StoreInfo(self._file.store_id, "sqlite", self._committed, live, detail)
@@ -253,6 +255,8 @@ class SqliteStore:
             return query(rows)
         except apsw.Error as error:
             raise explain(error, "") from error
+        except UnicodeDecodeError as error:
+            raise Damaged("stored text is damaged: restore the store from a backup") from error
         finally:
             if db.in_transaction:
                 db.execute("ROLLBACK")

@@ -9,6 +9,7 @@ import fcntl
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -221,7 +222,7 @@ def _create(path: Path) -> None:
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             with db:
-                db.execute(files("analysis_service.stores").joinpath("schema.sql").read_text())
+                db.execute(_schema())
                 db.execute("INSERT INTO meta VALUES ('store_id', ?), ('floor', '0')", (uuid4().hex,))
             db.execute("PRAGMA journal_mode = WAL").fetchall()
         finally:
@@ -263,10 +264,25 @@ def _open(path: Path, lock: Lock) -> StoreFile:
         raise Unavailable(f"{path}: {error}") from error
 
 
+def _schema() -> str:
+    return files("analysis_service.stores").joinpath("schema.sql").read_text()
+
+
+def _tables(db: apsw.Connection) -> Sequence[object]:
+    try:
+        return db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name").fetchall()
+    except UnicodeDecodeError:
+        return ()
+
+
 def _check_inside(path: Path, db: apsw.Connection, lock: Lock) -> str:
     version = int(db.pragma("user_version"))
     if why := refuse_schema(version):
         raise Damaged(f"{path}: {why}")
+    expected = apsw.Connection(":memory:")
+    expected.execute(_schema())
+    if _tables(db) != _tables(expected):
+        raise Damaged(f"{path}: its tables are not those of schema {version}: restore a backup")
     # quick_check proves the structure; of the tables that are found by an index, the indices are compared as well
     for check in ("quick_check(1)", "integrity_check(run)", "integrity_check(origin)", "integrity_check(template)"):
         ((found,),) = db.execute(f"PRAGMA {check}").fetchall()[:1]

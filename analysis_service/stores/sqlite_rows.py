@@ -140,26 +140,40 @@ def label_text(labels: Mapping[str, str]) -> str:
 class Rows:
     """Queries on one connection. Its user sees to it that several of them see one state."""
 
-    def __init__(self, db: apsw.Connection, specs: Specs) -> None:
+    def __init__(self, db: apsw.Connection, specs: Specs, damage: dict[int, str]) -> None:
+        """damage: where runs that were left out because they are damaged are noted, by number."""
         self._db = db
         self._specs = specs
+        self.damage = damage
 
     # runs
 
-    def run_row(self, where: str, *values: str | int) -> RunRow | None:
-        row = self._db.execute(_RUN + where, values).fetchone()
-        return None if row is None else RunRow._make(row)
-
     def find(self, run_id: str, namespace: str | None = None) -> RunRow:
         """The row of a run, checked. Raises NotFound."""
-        row = self.run_row("WHERE r.id = ?", run_id)
-        if row is not None:
-            self.check(row)
+        row = self._row("WHERE r.id = ?", run_id)
         if row is None or namespace not in (None, row.namespace):
             raise NotFound(f"there is no run {run_id}")
         return row
 
-    def check(self, row: RunRow) -> None:
+    def numbered(self, n: int) -> RunRow:
+        """The row of a run that an index or an event names, checked."""
+        row = self._row("WHERE r.n = ?", n)
+        if row is None:
+            raise Damaged(f"run number {n} is missing")
+        return row
+
+    def _row(self, where: str, value: str | int) -> RunRow | None:
+        try:
+            found = self._db.execute(_RUN + where, (value,)).fetchone()
+        except UnicodeDecodeError as error:
+            raise Damaged(f"run {value} is damaged: its text is not text") from error
+        if found is None:
+            return None
+        row = RunRow._make(found)
+        self._check(row)
+        return row
+
+    def _check(self, row: RunRow) -> None:
         """Raises Damaged if the row is not what was written."""
         if row.digest != run_digest(
             row.id, row.resource_version, row.sequence, row.due, row.done, row.phase, row.status
@@ -175,7 +189,7 @@ class Rows:
         status = codec.decode_status(row.status, f"the status of run {row.id}")
         shown = [
             self._shown(row, result.name, ranges) if ranges else ()
-            for result, ranges in zip(status.results, status.shown, strict=True)
+            for result, ranges in zip(status.run.results, status.shown, strict=True)
         ]
         head = codec.decode_head(row.head, f"run {row.id}")
         run = codec.build(row.id, head, self._spec(row), status, shown)
@@ -222,6 +236,7 @@ class Rows:
             raise Damaged(f"run {row.id} has {count} measurements that are not the {row.slots} it was given")
 
     def list_runs(self, where: RunFilter, limit: int, after: str) -> Page[RunRecord]:
+        """A damaged run is left out, so that the others can be listed."""
         conditions: list[str] = []
         values: list[str | int] = []
         if after:
@@ -239,15 +254,19 @@ class Rows:
         for key, value in where.labels:
             conditions.append("instr(o.labels, ?)")
             values.append(f"\x1f{key}\x1e{value}\x1f")
-        # the join is kept in this order: it walks an index of origin and needs no sorting
-        query = _RUN.replace("FROM run r LEFT JOIN origin o", "FROM origin o CROSS JOIN run r") + (
-            f"WHERE {' AND '.join(conditions)} " if conditions else ""
-        )
+        query = [
+            # joined in this order it walks an index of origin and needs no sorting
+            "SELECT o.n FROM origin o CROSS JOIN run r ON r.n = o.n WHERE 1",
+            *conditions,
+        ]
         found: list[tuple[RunRow, RunRecord]] = []
-        for values_of_row in self._db.execute(query + "ORDER BY o.created DESC, o.id DESC", values):
-            row = RunRow._make(values_of_row)
-            self.check(row)
-            record = self.record(row)
+        for (n,) in self._db.execute(" AND ".join(query) + " ORDER BY o.created DESC, o.id DESC", values):
+            try:
+                row = self.numbered(n)
+                record = self.record(row)
+            except Damaged as error:
+                self.damage[n] = str(error)
+                continue
             if rules.matches(where, record.run, record.template):
                 found.append((row, record))
                 if len(found) > limit:
@@ -266,7 +285,13 @@ class Rows:
             if measurement.ordinal != first + len(found):
                 raise Damaged(f"measurement {metric}/{first + len(found)} of run {run_id} is missing")
             found.append(measurement)
+        if len(found) <= limit and (taken := self._taken(row, metric)) != first + len(found):
+            raise Damaged(f"metric {metric} of run {run_id} has not the {taken} measurements it was given")
         return rules.page(found, limit, lambda m: rules.page_key(m.ordinal))
+
+    def _taken(self, row: RunRow, metric: str) -> int:
+        status = codec.decode_status(row.status, f"the status of run {row.id}")
+        return next((result.taken for result in status.run.results if result.name == metric), 0)
 
     def list_looks(self, run_id: str, metric: str, ordinal: int, limit: int, after: str) -> Page[Look]:
         done = max(rules.ordinal_key(after), 0)
@@ -286,7 +311,16 @@ class Rows:
             if digest != look_digest(row.id, metric, ordinal, number, body):
                 raise Damaged(f"{what} fails its digest")
             found.append(codec.decode_look(body, what))
+        if len(found) <= limit:
+            self._check_looks(row)  # one that should be here may be filed under another key
         return rules.page(found, limit, lambda look: rules.page_key(look.number))
+
+    def _check_looks(self, row: RunRow) -> None:
+        for metric, ordinal, number, body, digest in self._db.execute(
+            "SELECT metric, ordinal, number, body, digest FROM look WHERE run = ?", (row.n,)
+        ):
+            if digest != look_digest(row.id, metric, ordinal, number, body):
+                raise Damaged(f"look {metric}/{ordinal}/{number} of run {row.id} fails its digest")
 
     # watching
 
@@ -315,11 +349,9 @@ class Rows:
                 event, run = _deletion(sequence, gone)
             elif current == sequence:
                 try:
-                    row = self.run_row("WHERE r.n = ?", n)
-                    assert row is not None
-                    self.check(row)
-                    record = self.record(row)
-                except Damaged:
+                    record = self.record(self.numbered(n))
+                except Damaged as error:
+                    self.damage[n] = str(error)
                     continue
                 event, run = event_of(record, sequence), record.run
             else:

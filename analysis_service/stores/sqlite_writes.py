@@ -68,14 +68,21 @@ _OWNERS = """WITH RECURSIVE o (owner) AS (
 
 
 class Writes:
-    """Used on the writer's thread only, but for `damaged`, which is read by others."""
+    """Used on the writer's thread only."""
 
     def __init__(
-        self, db: apsw.Connection, specs: Specs, fail: Failpoint | None, *, fenced: bool, events_kept: int
+        self,
+        db: apsw.Connection,
+        specs: Specs,
+        damage: dict[int, str],
+        fail: Failpoint | None,
+        *,
+        fenced: bool,
+        events_kept: int,
     ) -> None:
         """fenced: False only in tests, to see that they fail without the fence."""
         self._db = db
-        self._rows = Rows(db, specs)
+        self._rows = Rows(db, specs, damage)
         self._specs = specs
         self._fail = fail
         self._events_kept = events_kept
@@ -83,7 +90,7 @@ class Writes:
         self._save_last = _SAVE.format(end=_END, fence=_FENCE if fenced else "")
         self._fenced = fenced
         self.sequence = self._rows.sequence()  # given out last, by a commit or by one that failed
-        self.damaged: frozenset[str] = frozenset()  # runs that `claim` met and cannot give
+        self._damage = damage
 
     # runs
 
@@ -306,25 +313,23 @@ class Writes:
             if other != owner and not (other and held):
                 free += self._db.execute(
                     "SELECT due, n FROM run WHERE done = 0 AND owner = ? ORDER BY due, n LIMIT ?",
-                    (other, limit + len(self.damaged)),
+                    (other, limit + len(self._damage)),
                 )
         claims: list[tuple[Claim, RunRecord, int]] = []
         for _, n in sorted(free):
             if len(claims) == limit:
                 break
-            row = self._rows.run_row("WHERE r.n = ?", n)
-            assert row is not None
-            if row.id in self.damaged:
+            if n in self._damage:
                 continue
             try:
-                self._rows.check(row)
+                row = self._rows.numbered(n)
                 self._rows.check_slots(row)
                 record = self._rows.record(row)
                 crashes, odd = divmod(row.crashes, CRASH)
                 if odd or crashes < 0:
                     raise Damaged(f"the crash count of run {row.id} is damaged")
-            except Damaged:
-                self.damaged |= {row.id}
+            except Damaged as error:
+                self._damage[n] = str(error)
                 continue
             self._db.execute(
                 "UPDATE run SET owner = ?, epoch = epoch + 1, crashes = crashes + ? WHERE n = ?", (owner, CRASH, n)

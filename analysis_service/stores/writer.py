@@ -131,6 +131,8 @@ class Writer:
             if not self._db.in_transaction or isinstance(error, apsw.FullError | apsw.IOError):
                 raise
             job.error = explain(error, "nothing was written")
+        except UnicodeDecodeError as error:
+            job.error = Damaged(f"stored text is damaged ({error.reason}): restore the store from a backup")
         except Exception as error:
             job.error = error
         if job.error is not None:
