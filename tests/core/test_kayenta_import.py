@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis_service.core.kayenta_import import import_canary_config
@@ -271,6 +271,7 @@ names = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_siz
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(names, min_size=1, max_size=4),
     st.booleans(),

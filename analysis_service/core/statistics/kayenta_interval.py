@@ -126,6 +126,8 @@ def zero(f: Callable[[float], float], low: float, high: float) -> float:
             step = math.copysign(tolerance, step)
         a, fa = b, fb
         b += step
+        if math.isnan(b):
+            raise NoInterval("the values are too far apart to search between")
         fb = f(b)
         if (fb > 0 and fc > 0) or (fb < 0 and fc < 0):
             c, fc = a, fa

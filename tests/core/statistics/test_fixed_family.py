@@ -206,7 +206,7 @@ direction = st.sampled_from(["increase", "decrease", "either"])
 
 @pytest.mark.parametrize("name", SAMPLE_TESTS)
 @given(series, series, direction, st.sampled_from(["noharm", "margin"]))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_no_series_raises(name, canary, stable, way, fail_at):
     for margin in (Margin(), margin_of(name)):
         found = SAMPLE_TESTS[name].decide(TwoSamples(canary, stable), margin=margin, direction=way, fail_at=fail_at)
@@ -218,7 +218,7 @@ def test_no_series_raises(name, canary, stable, way, fail_at):
 
 @pytest.mark.parametrize("name", COUNT_TESTS)
 @given(st.tuples(anything, anything, anything, anything), direction)
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_no_count_raises(name, counts, way):
     for margin in (Margin(), Margin(relative=0.5), Margin(relative=1.5)):
         found = COUNT_TESTS[name].decide(TwoCounts(*counts), margin=margin, direction=way)
@@ -228,7 +228,7 @@ def test_no_count_raises(name, counts, way):
 
 @pytest.mark.parametrize("name", SAMPLE_TESTS)
 @given(plain, plain, direction)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_swapping_the_arms_mirrors(name, x, y, way):
     decide = SAMPLE_TESTS[name].decide
     margin = SHARE if name == "ks" else Margin(absolute=5.0)
@@ -242,7 +242,7 @@ def test_swapping_the_arms_mirrors(name, x, y, way):
 
 @pytest.mark.parametrize("name", SAMPLE_TESTS)
 @given(plain, plain, st.sampled_from([0.001, 60.0, 1e6]))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_the_unit_does_not_matter(name, x, y, unit):
     def decide(scale, margin):
         arms = TwoSamples(tuple(v * scale for v in x), tuple(v * scale for v in y))
@@ -257,7 +257,7 @@ def test_the_unit_does_not_matter(name, x, y, unit):
 
 @pytest.mark.parametrize("name", COUNT_TESTS)
 @given(st.integers(0, 60), st.integers(0, 60), direction)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_swapping_counts_mirrors(name, x, y, way):
     decide = COUNT_TESTS[name].decide
     there = decide(TwoCounts(x, 200, y, 300), direction=way)

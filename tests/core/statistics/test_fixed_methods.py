@@ -35,6 +35,7 @@ def test_paired_on_the_sleep_data():
     assert (found.t, found.df, found.p) == pytest.approx((-4.0621, 9, 0.002833), rel=1e-3)
 
 
+@settings(deadline=None)
 @given(values, values, st.sampled_from(["two-sided", "greater", "less"]))
 def test_welch_agrees_with_scipy(x, y, alternative):
     # scipy loses digits, or divides by zero, where the spread is far below the level
@@ -63,6 +64,7 @@ def test_welch_of_constants(x, y, alternative, p):
     assert means.welch(x, y, alternative=alternative).p == p
 
 
+@settings(deadline=None)
 @given(small, small)
 def test_tiny_spreads_do_not_underflow(x, y):
     if len(set(x)) < 2 or len(set(y)) < 2:
@@ -101,6 +103,7 @@ def test_what_is_refused(call, message):
     assert message in str(caught.value)
 
 
+@settings(deadline=None)
 @given(small, small)
 def test_ranks_agree_with_scipy(x, y):
     if min(x) > max(y) or max(x) < min(y) or len({*x, *y}) == 1:
@@ -128,6 +131,7 @@ def test_the_alternatives_point_where_the_words_say():
         assert test(high, low, alternative="less").p > 0.9
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 9).map(float), min_size=4, max_size=12), st.lists(st.integers(0, 9).map(float), min_size=4)
 )
@@ -148,6 +152,7 @@ def test_many_values_are_thinned_and_the_shift_stays():
     assert high - low == pytest.approx(2 * 1.96 * math.sqrt(2 / 5000), rel=0.1)  # efficiency 0.95
 
 
+@settings(deadline=None)
 @given(small, small)
 def test_shares_moved_are_the_one_sided_distances(x, y):
     assert ranks.share_moved(x, y, upwards=True) == pytest.approx(
@@ -156,6 +161,7 @@ def test_shares_moved_are_the_one_sided_distances(x, y):
     assert ranks.share_moved(x, y, upwards=True) == ranks.share_moved(y, x, upwards=False)
 
 
+@settings(deadline=None)
 @given(small, small)
 def test_anderson_darling_is_scale_free_and_symmetric(x, y):
     if len({*x, *y}) < 2 or len(x) + len(y) < 5:
@@ -169,7 +175,7 @@ def test_anderson_darling_is_scale_free_and_symmetric(x, y):
 
 
 @given(st.integers(0, 12), st.integers(12, 20), st.integers(0, 12), st.integers(12, 20))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_fisher_agrees_with_scipy(x, m, y, n):
     table = [[x, y], [m - x, n - y]]
     for alternative in ("greater", "less"):
@@ -249,6 +255,7 @@ def test_mantel_haenszel_over_one_stratum_is_the_odds_ratio():
 # --- intervals
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_the_score_interval_is_what_the_score_test_does_not_reject(x, y):
     if x + y == 0:
@@ -269,6 +276,7 @@ def test_the_risk_ratio_interval_of_koopmans_example():
     assert (low, high) == pytest.approx((2.94, 7.15), abs=0.006)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30), st.integers(0, 50))
 def test_the_risk_ratio_is_mirrored_with_the_arms(x, y):
     if x + y == 0:
@@ -286,6 +294,7 @@ def test_at_small_rates_risks_and_rates_have_one_interval():
     assert intervals.score_risk_ratio(data) == pytest.approx(intervals.score_rate_ratio(data), rel=1e-4)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(1, 50))
 def test_proportions_lie_in_their_intervals(x, rest):
     n = x + rest

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis_service.core.statistics.kayenta_classify import Label, classify
@@ -136,6 +136,7 @@ def test_clean(values, options, kept):
     assert clean(values, CanaryOptions(**options)) == kept
 
 
+@settings(deadline=None)
 @given(st.lists(numbers, max_size=12), st.lists(numbers, max_size=12), st.sampled_from(list(Direction)))
 def test_no_series_raises(experiment, control, direction):
     result = judged(metric(direction=direction.value), pairs=[Pair("m", tuple(control), tuple(experiment))])
@@ -147,6 +148,7 @@ finite = st.integers(-1000, 1000).map(float)
 samples = st.lists(finite, min_size=4, max_size=25)
 
 
+@settings(deadline=None)
 @given(samples, samples)
 def test_swapping_the_sides_mirrors_the_label(x, y):
     # the finder stops within a tolerance, so only a verdict that is clear of it must mirror
@@ -162,6 +164,7 @@ def test_swapping_the_sides_mirrors_the_label(x, y):
         assert there.label == mirror.get(back.label, back.label)
 
 
+@settings(deadline=None)
 @given(samples, samples, st.sampled_from([2.0, 8.0, 1024.0]))
 def test_a_larger_unit_scales_the_interval(x, y, unit):
     if len({*x, *y}) == 1:
@@ -172,6 +175,7 @@ def test_a_larger_unit_scales_the_interval(x, y, unit):
         assert b == pytest.approx(a * unit, abs=2e-4 * unit)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(Label)), st.sampled_from(["a", "b"])), min_size=1, max_size=10))
 def test_scores_stay_in_range_and_more_passing_never_lowers_them(labels):
     def score(found):

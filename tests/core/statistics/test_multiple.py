@@ -1,7 +1,7 @@
 """Many metrics at once."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis_service.core.statistics.multiple import benjamini_hochberg, e_benjamini_hochberg, holm, mean_e_value
@@ -24,6 +24,7 @@ def test_adjusted(adjust, p, adjusted):
     assert adjust(p) == pytest.approx(adjusted)
 
 
+@settings(deadline=None)
 @given(p_values)
 def test_adjusting_never_helps_a_metric_and_keeps_the_order(p):
     for adjust in (holm, benjamini_hochberg):

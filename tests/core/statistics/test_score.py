@@ -1,7 +1,7 @@
 """The run-level score: which verdict, and the sentence that says why."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis_service.core.model import Phase
@@ -116,6 +116,7 @@ phases = st.lists(st.tuples(st.sampled_from(list(PHASES.values())), st.sampled_f
 ORDER = [Phase.FAILED, Phase.INCONCLUSIVE, Phase.SUCCESSFUL]
 
 
+@settings(deadline=None)
 @given(phases, st.sampled_from([{}, {"a": 50}, {"a": 50, "b": 50}, {"a": 0, "b": 100}]), st.integers(0, 11))
 def test_a_metric_that_passes_after_all_never_harms(found, weights, place):
     spec = ScoreSpec(95, 75, weights)
@@ -130,6 +131,7 @@ def test_a_metric_that_passes_after_all_never_harms(found, weights, place):
         assert ORDER.index(after.phase) >= ORDER.index(before.phase)
 
 
+@settings(deadline=None)
 @given(phases)
 def test_failed_is_final(found):
     """Failed says that no outcome of what is undecided would have helped."""
