@@ -83,7 +83,8 @@ WORDS = {"fail": Phase.FAILED, "error": Phase.ERROR, "inconclusive": Phase.INCON
     ],
 )
 def test_policies(word: str, phase: Phase, value: Any, field: str, cause: Cause) -> None:
-    measurement = taken(value, "x", **{field: word}, success_condition="result[0] < 1")
+    policy: dict[str, Any] = {field: word}
+    measurement = taken(value, "x", **policy, success_condition="result[0] < 1")
     assert measurement.phase is phase
     assert measurement.cause is (Cause.PASSED if phase is Phase.SUCCESSFUL else cause)
     assert f": {word})" in measurement.message
@@ -104,7 +105,7 @@ def test_policies(word: str, phase: Phase, value: Any, field: str, cause: Cause)
     ],
 )
 def test_strict_mode_does_not_pass_what_is_no_value(
-    value: Any, condition: dict[str, str], argo: Phase, strict: Phase
+    value: Any, condition: dict[str, Any], argo: Phase, strict: Phase
 ) -> None:
     assert taken(value, **condition).phase is argo
     assert taken(value, **condition, strict=True).phase is strict
@@ -193,7 +194,12 @@ VALUES = st.recursive(
 def test_any_answer_gives_one_finished_measurement(
     value: Any, success: str, failure: str, policy: str, strict: bool
 ) -> None:
-    fields = {"success_condition": success, "failure_condition": failure, "on_no_data": policy, "on_na_n": policy}
+    fields: dict[str, Any] = {
+        "success_condition": success,
+        "failure_condition": failure,
+        "on_no_data": policy,
+        "on_na_n": policy,
+    }
     measurement = taken(value, "text", strict=strict, **fields)
     assert measurement.done
     assert measurement.cause is not Cause.NONE

@@ -13,7 +13,7 @@ from analysis_service.core.reconcile import plan, settle, terminate
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 DOWN = "127.0.0.1:9090 refused the connection"
-ANSWERS = {
+ANSWERS: dict[str, Answered | NotAnswered] = {
     "S": Answered(0.01, "0.01"),
     "F": Answered(0.08, "0.08"),
     "N": Answered(None, ""),
