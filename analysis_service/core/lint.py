@@ -83,18 +83,24 @@ def _conditions(template: Template, source: Source | None, *, strict: bool, base
             path = f"{base}.metrics[{index}].{remark.field}"
             refused = remark.code in REFUSED or (strict and remark.code in _TRAPS)
             severity: Severity = "error" if refused else "warning"
-            problem = Problem(remark.code, path, remark.message, 0, 0, remark.hint, severity, remark.length)
+            hint = _sentence(remark.hint)
+            problem = Problem(remark.code, path, remark.message, 0, 0, hint, severity, remark.length)
             if source is not None and remark.at >= 0:
                 at = source.inside(path, remark.at)
                 problem = replace(problem, line=at.line, column=at.column)
             yield problem if source is None else _placed(problem, source)
 
 
+def _sentence(hint: str) -> str:
+    """A hint as the other hints are written."""
+    return hint[:1].upper() + hint[1:] + ("" if not hint or hint[-1] in ".?!" else ".")
+
+
 def _placed(problem: Problem, source: Source) -> Problem:
     if problem.line:
         return problem
-    at = source.locate(problem.path)
-    return replace(problem, line=at.line, column=at.column)
+    at, length = source.span(problem.path)
+    return replace(problem, line=at.line, column=at.column, length=length)
 
 
 def _usable(checked: Checked) -> Checked:

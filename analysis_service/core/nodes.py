@@ -93,11 +93,21 @@ class Source:
         """The place of a path; of its nearest parent if the path is not in the document."""
         return self._walk(path)[1]
 
+    def span(self, path: str) -> tuple[Position, int]:
+        """What to underline for a path, and how much of it: the value if it is a text on one line, else the key."""
+        node, at, walked = self._walk(path)
+        if walked == path and isinstance(node, ScalarNode) and node.text and at != NOWHERE:
+            first = node.text.strip().split("\n", 1)[0]
+            return self.inside(path, 0) if isinstance(node.value, str) else node.at, max(1, len(first))
+        key = _last_key(walked)
+        return at, max(1, len(key))
+
     def inside(self, path: str, offset: int) -> Position:
         """The place of a character of a text value, as well as the text's own style allows."""
-        node, at, key = self._walk(path)
-        if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or key != path or not self.text:
+        node, at, walked = self._walk(path)
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or walked != path or not self.text:
             return at
+        offset = min(offset, len(node.value.rstrip("\n")))  # the end of a block is the end of its last line
         before = node.value[:offset]
         number, within = before.count("\n"), offset - (before.rfind("\n") + 1)
         wanted = node.value.split("\n")[number]
@@ -108,6 +118,7 @@ class Source:
         return node.at
 
     def _walk(self, path: str) -> tuple[Node, Position, str]:
+        """The node furthest along the path, the place of its key, and the part of the path that leads there."""
         node, at, walked = self.root, self.root.at, ""
         for step in _STEP.finditer(path):
             if isinstance(node, MapNode) and not step["index"]:
@@ -123,3 +134,9 @@ class Source:
                 break
             walked = path[: step.end()]
         return node, at, walked
+
+
+def _last_key(path: str) -> str:
+    """The key a path ends in; "" if it ends in a list item."""
+    steps = list(_STEP.finditer(path))
+    return (steps[-1]["quoted"] or steps[-1]["key"] or "") if steps else ""
