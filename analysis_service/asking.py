@@ -110,6 +110,14 @@ class Asker:
         except (ProviderError, LookupError):
             return {}
 
+    def check(self, union: Mapping[str, Any]) -> list[str]:
+        """What is wrong with a resolved provider union, as far as can be told without asking."""
+        name, spec = unwrap(union)
+        try:
+            return self.load(name).check(spec)
+        except LookupError as error:
+            return [str(error.args[0])]
+
     async def ask(self, question: Question) -> Answer:
         """The answer, or a ProviderError."""
         name, spec = unwrap(question.provider)
@@ -135,7 +143,7 @@ class Asker:
         while True:
             now = self.clock.monotonic()
             known = self._asked.get(key)
-            if known is None or now - known[0] >= self.bucket_seconds:
+            if known is None or now - known[0] >= self._bucket(question.interval):
                 break
             self.telemetry.coalesced.labels(name).inc()
             try:
@@ -159,6 +167,10 @@ class Asker:
             raise
         future.set_result(answer)
         return answer
+
+    def _bucket(self, interval: timedelta | None) -> float:
+        """How old a shared answer may be: never so old that a metric would be given its own last one again."""
+        return self.bucket_seconds if interval is None else min(self.bucket_seconds, interval.total_seconds() / 2)
 
     def _key(self, name: str, spec: Mapping[str, Any], credentials: str, question: Question) -> bytes:
         return _encode((name, spec, credentials, question.previous or None, question.strict))

@@ -38,6 +38,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INTERNAL_ERROR: _ClassVar[ErrorReason]
     MESSAGE_TOO_LARGE: _ClassVar[ErrorReason]
     MISSING_METRIC: _ClassVar[ErrorReason]
+    TIMED_OUT: _ClassVar[ErrorReason]
 
 class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -72,6 +73,7 @@ DRAINING: ErrorReason
 INTERNAL_ERROR: ErrorReason
 MESSAGE_TOO_LARGE: ErrorReason
 MISSING_METRIC: ErrorReason
+TIMED_OUT: ErrorReason
 PHASE_UNSPECIFIED: Phase
 PENDING: Phase
 RUNNING: Phase
@@ -418,7 +420,7 @@ class CheckResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[AnalysisRun, _Mapping]] = ..., done: _Optional[bool] = ..., passed: _Optional[bool] = ...) -> None: ...
 
 class AnalysisRun(_message.Message):
-    __slots__ = ("name", "id", "namespace", "run_name", "phase", "message", "reason", "warnings", "metric_results", "run_summary", "dry_run_summary", "create_time", "start_time", "complete_time", "labels", "terminate_requested", "etag", "spec_json", "template", "policies", "strict")
+    __slots__ = ("name", "id", "namespace", "run_name", "phase", "message", "reason", "warnings", "metric_results", "run_summary", "dry_run_summary", "create_time", "start_time", "complete_time", "labels", "terminate_requested", "etag", "spec_json", "template", "policies", "strict", "cause", "annotations")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -427,6 +429,13 @@ class AnalysisRun(_message.Message):
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     class PoliciesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class AnnotationsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -454,6 +463,8 @@ class AnalysisRun(_message.Message):
     TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    ANNOTATIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     id: str
     namespace: str
@@ -475,7 +486,9 @@ class AnalysisRun(_message.Message):
     template: str
     policies: _containers.ScalarMap[str, str]
     strict: bool
-    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., namespace: _Optional[str] = ..., run_name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., metric_results: _Optional[_Iterable[_Union[MetricResult, _Mapping]]] = ..., run_summary: _Optional[_Union[Summary, _Mapping]] = ..., dry_run_summary: _Optional[_Union[Summary, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., terminate_requested: _Optional[bool] = ..., etag: _Optional[str] = ..., spec_json: _Optional[str] = ..., template: _Optional[str] = ..., policies: _Optional[_Mapping[str, str]] = ..., strict: _Optional[bool] = ...) -> None: ...
+    cause: str
+    annotations: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., namespace: _Optional[str] = ..., run_name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., metric_results: _Optional[_Iterable[_Union[MetricResult, _Mapping]]] = ..., run_summary: _Optional[_Union[Summary, _Mapping]] = ..., dry_run_summary: _Optional[_Union[Summary, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., terminate_requested: _Optional[bool] = ..., etag: _Optional[str] = ..., spec_json: _Optional[str] = ..., template: _Optional[str] = ..., policies: _Optional[_Mapping[str, str]] = ..., strict: _Optional[bool] = ..., cause: _Optional[str] = ..., annotations: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Summary(_message.Message):
     __slots__ = ("count", "successful", "failed", "inconclusive", "error")
@@ -492,7 +505,7 @@ class Summary(_message.Message):
     def __init__(self, count: _Optional[int] = ..., successful: _Optional[int] = ..., failed: _Optional[int] = ..., inconclusive: _Optional[int] = ..., error: _Optional[int] = ...) -> None: ...
 
 class MetricResult(_message.Message):
-    __slots__ = ("name", "phase", "message", "reason", "dry_run", "count", "successful", "failed", "inconclusive", "error", "consecutive_error", "consecutive_success", "taken", "measurements", "metadata")
+    __slots__ = ("name", "phase", "message", "reason", "dry_run", "count", "successful", "failed", "inconclusive", "error", "consecutive_error", "consecutive_success", "taken", "measurements", "metadata", "cause")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -515,6 +528,7 @@ class MetricResult(_message.Message):
     TAKEN_FIELD_NUMBER: _ClassVar[int]
     MEASUREMENTS_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     name: str
     phase: Phase
     message: str
@@ -530,10 +544,11 @@ class MetricResult(_message.Message):
     taken: int
     measurements: _containers.RepeatedCompositeFieldContainer[Measurement]
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., count: _Optional[int] = ..., successful: _Optional[int] = ..., failed: _Optional[int] = ..., inconclusive: _Optional[int] = ..., error: _Optional[int] = ..., consecutive_error: _Optional[int] = ..., consecutive_success: _Optional[int] = ..., taken: _Optional[int] = ..., measurements: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    cause: str
+    def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., count: _Optional[int] = ..., successful: _Optional[int] = ..., failed: _Optional[int] = ..., inconclusive: _Optional[int] = ..., error: _Optional[int] = ..., consecutive_error: _Optional[int] = ..., consecutive_success: _Optional[int] = ..., taken: _Optional[int] = ..., measurements: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class Measurement(_message.Message):
-    __slots__ = ("ordinal", "phase", "value", "message", "reason", "start_time", "finish_time", "resume_time", "metadata")
+    __slots__ = ("ordinal", "phase", "value", "message", "reason", "start_time", "finish_time", "resume_time", "metadata", "cause")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -550,6 +565,7 @@ class Measurement(_message.Message):
     FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
     RESUME_TIME_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     ordinal: int
     phase: Phase
     value: str
@@ -559,7 +575,8 @@ class Measurement(_message.Message):
     finish_time: _timestamp_pb2.Timestamp
     resume_time: _timestamp_pb2.Timestamp
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, ordinal: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., value: _Optional[str] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    cause: str
+    def __init__(self, ordinal: _Optional[int] = ..., phase: _Optional[_Union[Phase, str]] = ..., value: _Optional[str] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resume_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class Look(_message.Message):
     __slots__ = ("number", "time", "data_json")

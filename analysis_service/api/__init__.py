@@ -1,0 +1,1 @@
+"""The service's outward face: use cases as plain async functions, and one thin handler per transport."""

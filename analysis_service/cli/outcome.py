@@ -1,0 +1,78 @@
+"""From a run to an exit code. Fails closed: 0 only for a stored Successful verdict with evidence behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from analysis_service.core.model import Cause, Phase, Run
+
+
+class Outcome(Enum):
+    """What a gate can end in, with its published exit code."""
+
+    PASS = 0
+    FAIL = 10
+    INCONCLUSIVE = 11
+    NO_DATA = 12
+    ERROR = 20
+    TIMED_OUT = 21
+    BAD_SPEC = 2
+
+    @property
+    def word(self) -> str:
+        return self.name.replace("_", " ").lower()
+
+
+POLICY_WORDS = ("fail", "pass", "inconclusive")
+_AS = {"fail": Outcome.FAIL, "pass": Outcome.PASS, "inconclusive": Outcome.INCONCLUSIVE}
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """How outcomes that are neither pass nor fail are to be taken. "" keeps their own exit code, which is no pass."""
+
+    on_error: str = ""
+    on_inconclusive: str = ""
+    on_no_data: str = ""
+    exit_codes: Mapping[Outcome, int] = field(default_factory=dict)
+
+    def chosen(self) -> dict[str, str]:
+        """What was chosen, as recorded in the run."""
+        named = {"onError": self.on_error, "onInconclusive": self.on_inconclusive, "onNoData": self.on_no_data}
+        return {name: word for name, word in named.items() if word}
+
+    def apply(self, outcome: Outcome) -> tuple[Outcome, str]:
+        """(the outcome after policies, the sentence that says so or "")."""
+        words = {
+            Outcome.ERROR: ("--on-error", self.on_error),
+            Outcome.TIMED_OUT: ("--on-error", self.on_error),
+            Outcome.INCONCLUSIVE: ("--on-inconclusive", self.on_inconclusive),
+            Outcome.NO_DATA: ("--on-no-data", self.on_no_data),
+        }
+        option, word = words.get(outcome, ("", ""))
+        if not word or _AS[word] is outcome:
+            return outcome, ""
+        return _AS[word], f"{outcome.word} is taken as {word} because of {option}={word}"
+
+    def code(self, outcome: Outcome) -> int:
+        return self.exit_codes.get(outcome, outcome.value)
+
+
+def outcome_of(run: Run) -> Outcome:
+    """What a finished run means for a gate; a run that is not finished has timed out."""
+    if run.phase is Phase.SUCCESSFUL:
+        return Outcome.PASS if _has_evidence(run) else Outcome.NO_DATA
+    if run.phase is Phase.FAILED:
+        return Outcome.FAIL
+    if run.phase is Phase.INCONCLUSIVE:
+        return Outcome.NO_DATA if run.cause in (Cause.NO_DATA, Cause.NO_EVIDENCE) else Outcome.INCONCLUSIVE
+    if run.phase is Phase.ERROR:
+        if run.cause in (Cause.SPEC_INVALID, Cause.SECRET_NOT_FOUND):
+            return Outcome.BAD_SPEC
+        return Outcome.NO_DATA if run.cause in (Cause.NO_DATA, Cause.NO_EVIDENCE) else Outcome.ERROR
+    return Outcome.TIMED_OUT
+
+
+def _has_evidence(run: Run) -> bool:
+    """At least one metric that counts was measured to a conclusion: nothing measured is nothing known."""
+    return any(result.count > 0 and not result.dry_run for result in run.results)

@@ -1,0 +1,250 @@
+"""The server's composition root: the only file that chooses implementations. Start it with `tidegate serve`."""
+
+import asyncio
+import contextlib
+import importlib.metadata
+import os
+import signal
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import structlog
+from aiohttp import web
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+import providers
+from analysis_service.api import grpc as api_grpc
+from analysis_service.api.admin import admin_app
+from analysis_service.api.resources import Tokens
+from analysis_service.api.runs import Runs
+from analysis_service.api.templates import Templates
+from analysis_service.api.watching import Feed
+from analysis_service.asking import Asker
+from analysis_service.clock import SystemClock
+from analysis_service.config import Settings
+from analysis_service.core.expression import evaluate_time
+from analysis_service.engine import Engine
+from analysis_service.measuring import Measurer
+from analysis_service.secrets import EnvironmentSecrets, FileSecrets, KubernetesSecrets, Secrets, SecretSource
+from analysis_service.stores.base import Store, StoreError
+from analysis_service.telemetry import Telemetry
+from providers.addresses import AddressPolicy
+from providers.base import Provider, Tools
+from providers.http import Http
+
+_log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """Why the service cannot start, in a sentence."""
+
+
+async def open_store(where: str, on_fatal: Callable[[str], None]) -> Store:
+    """`memory:` or `sqlite:PATH`. Raises StoreError with what is wrong with the file."""
+    if where == "memory:":
+        from analysis_service.stores.memory import MemoryStore
+
+        return MemoryStore()
+    from analysis_service.stores.sqlite import SqliteStore
+
+    return await SqliteStore.open(Path(where.removeprefix("sqlite:")), on_fatal=on_fatal)
+
+
+def secret_sources(settings: Settings) -> Secrets:
+    sources: list[SecretSource] = [EnvironmentSecrets(os.environ)]
+    if settings.secrets_directory is not None:
+        sources.append(FileSecrets(settings.secrets_directory))
+    in_cluster = KubernetesSecrets.in_cluster()
+    return Secrets([*sources, in_cluster] if in_cluster else sources)
+
+
+def own_providers() -> None:
+    """Another distribution of the name `providers` would shadow ours; refuse with a sentence instead."""
+    owners = set(importlib.metadata.packages_distributions().get("providers", [])) - {"tidegate"}
+    if owners:
+        raise StartError(
+            f"The distribution {sorted(owners)[0]!r} also installs a package named 'providers'; "
+            "give Tidegate an environment of its own."
+        )
+
+
+def provider_table(tools: Tools) -> Callable[[str], Provider]:
+    """One instance of each provider, made when it is first asked for. Unknown names raise LookupError."""
+    made: dict[str, Provider] = {}
+
+    def get(name: str) -> Provider:
+        if name not in made:
+            made[name] = providers.load(name)(tools)
+        return made[name]
+
+    return get
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything a running engine needs, for the server and for the command line's embedded engine alike."""
+
+    clock: SystemClock
+    telemetry: Telemetry
+    store: Store
+    http: Http
+    asker: Asker
+    engine: Engine
+    templates: Templates
+    runs: Runs
+
+    async def close(self) -> None:
+        await self.http.close()
+        await self.store.close()
+        await self.asker.secrets.close()
+
+
+async def compose(settings: Settings, on_fatal: Callable[[str], None] = lambda reason: None) -> Parts:
+    """Wire the parts; starts nothing. on_fatal: told when the disk can no longer be trusted."""
+    own_providers()
+    clock, telemetry = SystemClock(), Telemetry()
+    store = await open_store(settings.store, on_fatal)
+    http = Http(
+        policy=AddressPolicy(
+            allow_private=settings.allow_private_addresses, allow_loopback=settings.allow_loopback_addresses
+        )
+    )
+    asker = Asker(
+        load=provider_table(Tools(http=http, evaluate_time=evaluate_time)),
+        secrets=secret_sources(settings),
+        clock=clock,
+        telemetry=telemetry,
+        environ=settings.argo_environment,
+        controller_namespace=settings.controller_namespace,
+        in_flight=settings.max_questions_in_flight,
+    )
+    engine = Engine(store, Measurer(asker, clock), clock, telemetry, owner=str(uuid.uuid4()))
+    tokens = Tokens(store)
+    templates = Templates(store, clock, tokens, settings.strict, engine.live_from)
+    runs = Runs(
+        store=store,
+        engine=engine,
+        feed=Feed(store),
+        clock=clock,
+        tokens=tokens,
+        strict=settings.strict,
+        max_live=settings.max_live_runs,
+        check_provider=asker.check,
+        secrets=asker.secrets,
+    )
+    return Parts(clock, telemetry, store, http, asker, engine, templates, runs)
+
+
+async def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, then drain. Returns the exit code."""
+    stop, fatal = asyncio.Event(), list[str]()
+
+    def disk_failed(reason: str) -> None:
+        _log.critical("the disk cannot be trusted any more; leaving", reason=reason)
+        fatal.append(reason)
+        stop.set()
+
+    parts = await compose(settings, disk_failed)
+    engine, runs = parts.engine, parts.runs
+    server = grpc.aio.server(options=api_grpc.SERVER_OPTIONS)
+    server.add_generic_rpc_handlers((api_grpc.method_handlers(parts.templates, runs, parts.telemetry),))
+    probe = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(probe, server)
+    names = ["", api_grpc.SERVICE]
+    if settings.reflection:
+        from grpc_reflection.v1alpha import reflection
+
+        reflection.enable_server_reflection([api_grpc.SERVICE, reflection.SERVICE_NAME], server)
+    port = bind(server, settings)
+    runner = web.AppRunner(admin_app(parts.telemetry, engine.alive, lambda: readiness(parts)), access_log=None)
+    await runner.setup()
+    host, _, admin_port = settings.admin_listen.rpartition(":")
+    admin = web.TCPSite(runner, host.strip("[]") or None, int(admin_port))
+    try:
+        await admin.start()
+    except OSError as error:
+        raise StartError(f"admin_listen: cannot listen on {settings.admin_listen}: {error.strerror}") from None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_or_exit, stop)
+    working = asyncio.create_task(engine.serve())
+    working.add_done_callback(lambda _task: stop.set())
+    feeding = asyncio.create_task(runs.feed.run())
+    await server.start()
+    for name in names:
+        await probe.set(name, health_pb2.HealthCheckResponse.SERVING)
+    admin_host, admin_bound = runner.addresses[0][:2]
+    _log.info(
+        "serving",
+        address=f"{settings.listen.rpartition(':')[0]}:{port}",
+        admin=f"http://{admin_host}:{admin_bound}",
+        store=settings.store,
+        version=importlib.metadata.version("tidegate"),
+    )
+    await stop.wait()
+    _log.info("draining", seconds=settings.drain_seconds)
+    await probe.enter_graceful_shutdown()
+    runs.drain()
+    grace = settings.drain_seconds * 2 / 3
+    stopping = asyncio.create_task(server.stop(grace))
+    await engine.drain(settings.drain_seconds / 2)
+    await stopping
+    feeding.cancel()
+    failed = working.done() and not working.cancelled() and working.exception() is not None
+    if failed:
+        _log.error("the engine stopped", exc_info=working.exception())
+    await runner.cleanup()
+    with contextlib.suppress(StoreError):
+        await parts.close()
+    _log.info("stopped", at=datetime.now(parts.clock.now().tzinfo).isoformat())
+    return 20 if fatal else 1 if failed else 0
+
+
+async def readiness(parts: Parts) -> list[str]:
+    """What stands in the way of serving, in sentences."""
+    problems = []
+    if parts.runs.draining:
+        problems.append("draining")
+    if not parts.engine.alive():
+        problems.append("the engine's loop does not turn")
+    if not parts.engine.owns_lease():
+        problems.append("the lease on the runs is not held")
+    try:
+        await parts.store.info()
+    except StoreError as error:
+        problems.append(f"store: {error}")
+    return problems
+
+
+def bind(server: grpc.aio.Server, settings: Settings) -> int:
+    """The port bound. TLS 1.2 or newer where a certificate is given; plain only where Settings allowed it."""
+    if settings.tls_certificate and settings.tls_key:
+        try:
+            pair = (settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())
+            ca = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
+        except OSError as error:
+            raise StartError(f"cannot read {error.filename}: {error.strerror}") from None
+        credentials = grpc.ssl_server_credentials([pair], ca, require_client_auth=ca is not None)
+    else:
+        credentials = None
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(settings.listen)
+        else:
+            port = server.add_secure_port(settings.listen, credentials)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise StartError(f"listen: cannot listen on {settings.listen}; is another server there?")
+    return port
+
+
+def _stop_or_exit(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        os._exit(1)  # the second signal: leaving is always safe, the store takes care of the rest
+    stop.set()
