@@ -105,6 +105,8 @@ def beta_binomial_log_mixture(s: float, v: float, r: float, g: float, h: float, 
         from scipy.special import betainc
 
         value += math.log(max(float(betainc(a, b, h / span)), 1e-300)) - math.log(float(betainc(a0, b0, h / span)))
+        if s <= 0:  # a sum on the null's side is never evidence, also where the tail underflows
+            value = min(value, 0.0)
     return value
 
 

@@ -14,6 +14,7 @@ from .mixture import NODES, RANGE, Array, interpolation, limit, log_mixture, log
 from .plan import Plan, harm_sign, margin_log_ratio
 from .starts import SLOTS, log_weight, surplus
 
+_FEWEST = 1e-3  # expected variance below which a run shows no dispersion
 _ROW = NODES + 3  # look, log weight, canary events, S at the nodes
 
 
@@ -120,11 +121,16 @@ def _row(look: int, weight: float | None, events: float, sums: Array) -> bytes:
 
 
 def dispersion(plan: Plan, state: CountState) -> float:
-    """phi >= 1: the look-back's, and the run's own where it is larger by more than its noise."""
+    """phi >= 1: the look-back's, and the run's own where it is larger by more than its noise.
+
+    For independent events any phi >= 1, chosen from the data or not, keeps the guarantee: with weights that add up
+    to at most one, sum w exp(L / phi) <= (sum w exp(L)) ** (1 / phi), so the tempered evidence can only reach
+    1 / alpha where the plain e-process does.
+    """
     floor = 1.0
     if plan.calibration is not None:
         floor = max(1.0, plan.calibration.dispersion) * max(1.0, plan.calibration.long_run)
-    if state.expected <= 0.0 or state.used < 2:
+    if state.expected <= _FEWEST or state.used < 2:
         return floor
     inside = state.square / state.expected
     slack = 1.0 / math.sqrt(state.used)
@@ -148,14 +154,21 @@ def evaluate(state: CountState, sign: int, margin: float, temper: float) -> Logs
     events = state.x_c - rows[:, 2]
     sums = _floats(state.sums) - rows[:, 3:]
     weights = rows[:, 1]
-    harm = log_mixture(events, sums, weights, (0.0, sign * margin), sign, temper)
-    safety = log_mixture(events[:1], sums[:1], np.zeros(1), (sign * margin,), -sign, temper)
-    return Logs(log_sum(harm[:, 0]), log_sum(harm[:, 1]), float(safety[0, 0]), int(rows[int(np.argmax(harm[:, 0])), 0]))
+    nulls = ((0.0, sign), (sign * margin, sign), (sign * margin, -sign))
+    logs = log_mixture(events, sums, weights, nulls, temper)
+    return Logs(
+        log_sum(logs[:, 0]),
+        log_sum(logs[:, 1]),
+        float(logs[0, 2] - weights[0]),  # safety: the whole run only, a late start would forget harm
+        int(rows[int(logs[:, 0].argmax()), 0]),
+    )
 
 
-def log_likelihood(state: CountState, points: Array) -> Array:
-    """x psi - S(psi) of the whole run at `points`, |psi| <= RANGE."""
-    return state.x_c * points - _floats(state.sums) @ interpolation(points)
+def log_likelihood(state: CountState, estimate: float, margin: float) -> Array:
+    """x psi - S(psi) of the whole run at [estimate, 0, margin], each within RANGE."""
+    points = np.array([estimate, 0.0, margin])
+    level: Array = state.x_c * points - _floats(state.sums) @ interpolation(points)
+    return level
 
 
 def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispersion: Grade) -> Evidence:
@@ -192,7 +205,7 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
         estimate = state.weighted_c / state.weighted_s
         psi = math.log(estimate)
         capped = min(max(psi, -RANGE), RANGE)
-        at = log_likelihood(state, np.array([capped, 0.0, sign * margin])) / (temper * state.used)
+        at = log_likelihood(state, capped, sign * margin) / (temper * state.used)
         worse, beyond = sign * capped > 0 or plan.direction == "either", sign * capped > margin
         rates = (
             float(at[0] - at[1]) if worse else 0.0,
@@ -220,7 +233,9 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
         canary_events=state.x_c,
         stable_events=state.x_s,
         level=level,
-        level_upper=rate_upper(state.x_c, state.n_c, plan.beta, temper),
+        level_upper=(
+            rate_upper(state.x_c, state.n_c, plan.beta, temper) if interval or plan.absolute_floor is not None else None
+        ),
         baseline=baseline,
         dispersion=temper,
         autocorrelation=calibration.autocorrelation if calibration else 0.0,
@@ -249,9 +264,8 @@ def bounds(plan: Plan, state: CountState, temper: float) -> tuple[float | None, 
     if plan.direction == "either":
         up = down = restarted
         extra = math.log(2)
-    guess = 0.0, 0.5
-    if state.weighted_c > 0 and state.weighted_s > 0:
-        guess = math.log(state.weighted_c / state.weighted_s), math.sqrt(6 * temper * (1 / state.x_c + 1 / state.x_s))
+    x_c, x_s = state.x_c + 0.5, state.x_s + 0.5
+    guess = math.log(x_c / state.n_c) - math.log(x_s / state.n_s), math.sqrt(6 * temper * (1 / x_c + 1 / x_s))
     lower = limit(*up, 1, temper, threshold + extra, guess)
     upper = limit(*down, -1, temper, threshold + extra, guess)
     return (
@@ -263,15 +277,13 @@ def bounds(plan: Plan, state: CountState, temper: float) -> tuple[float | None, 
 def rate_upper(events: float, total: float, beta: float, temper: float) -> float | None:
     """Upper confidence sequence of one arm's rate (events per unit of total), tempered by phi.
 
-    Gamma mixture of Poisson likelihood ratios with shape 1/2, rate 1 in units of the total seen first being
-    irrelevant: E(rate) = Gamma(x + 1/2) / Gamma(1/2) * (mu)^-x ... evaluated at mu = rate * total (Jeffreys prior
-    with the unit observation 1). Valid for Bernoulli events too, conservatively.
+    Poisson likelihood ratios against each rate, mixed over rates with the prior Gamma(1/2, 1 per unit of total);
+    valid for requests that fail independently too, conservatively. None without exposure.
     """
     if total <= 0:
         return None
     x, n = events / temper, total / temper
     threshold = math.log(1.0 / beta)
-    # log of the mixture over rates with prior Gamma(1/2, b): b = one interval's worth is not known; b = 1 request.
     constant = math.lgamma(x + 0.5) - math.lgamma(0.5) - (x + 0.5) * math.log(n + 1.0)
 
     def log_e(rate: float) -> float:
@@ -281,7 +293,7 @@ def rate_upper(events: float, total: float, beta: float, temper: float) -> float
     high = low
     while log_e(high) < threshold:
         high *= 2.0
-    for _ in range(60):
+    for _ in range(30):
         middle = 0.5 * (low + high)
         if log_e(middle) < threshold:
             low = middle

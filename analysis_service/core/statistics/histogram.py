@@ -218,12 +218,11 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
     beyond: list[float] = []
     safety: dict[int, float] = {}
     detail: dict[str, float] = {}
-    tempers = [1.0]
+    overall = _overall_dispersion(plan, state)
     since = 0
     for i, item in enumerate(state.judged):
         toward = -sign if item.mirrored else sign
         temper = conditional.dispersion(plan, item.order)
-        tempers.append(temper)
         logs = conditional.evaluate(item.order, toward, 0.0, temper)
         value = logs.harm
         if plan.direction == "either":
@@ -240,7 +239,7 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
             if i in state.targets:
                 safety[i] = against.safety
     n_c, n_s = sum(state.canary), sum(state.stable)
-    quantiles = _quantiles(plan, state, max(tempers)) if interval else ()
+    quantiles = _quantiles(plan, state, overall) if interval else ()
     wanted = max((q for q in plan.quantiles if 0 < q < 1), default=0.5)
     q_c, q_s = _quantile(state.edges, state.canary, wanted), _quantile(state.edges, state.stable, wanted)
     lower, upper = _ratio_interval(quantiles, wanted)
@@ -264,13 +263,20 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
         level=q_c,
         level_upper=next((q.canary_upper for q in quantiles if q.q == wanted), None),
         baseline=q_s,
-        dispersion=max(tempers),
-        effective_n=(n_c + n_s) / max(tempers),
+        dispersion=overall,
+        effective_n=(n_c + n_s) / overall,
         since=since,
-        grade="exact" if max(tempers) <= 1.0 and plan.fail_at == "noharm" else "calibrated",
+        grade="exact" if overall <= 1.0 and plan.fail_at == "noharm" else "calibrated",
         quantiles=quantiles,
         detail=detail,
     )
+
+
+def _overall_dispersion(plan: Plan, state: HistogramState) -> float:
+    """All edges together: for the intervals and the report; each edge's evidence is tempered by its own."""
+    square = math.fsum(item.order.square for item in state.judged)
+    expected = math.fsum(item.order.expected for item in state.judged)
+    return conditional.dispersion(plan, CountState(used=state.used, square=square, expected=expected))
 
 
 def _mean(logs: list[float]) -> float:

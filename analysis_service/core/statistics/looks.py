@@ -11,6 +11,8 @@ import msgspec
 
 ABSURD = 1e15  # beyond this a double no longer counts single events: such data is dropped, never judged
 
+NOTHING = 1e-12  # and below this it is rounding left over from somebody's subtraction
+
 
 class Counts(msgspec.Struct, frozen=True, tag="counts"):
     """Events among a total in one interval. `total` is requests, or any exposure (seconds x traffic share)."""
@@ -61,8 +63,8 @@ def usable_counts(data: ArmData | None) -> Counts | None:
     """The counts if they can be evidence: finite, not negative, with traffic, not absurdly large."""
     if not isinstance(data, Counts):
         return None
-    if 0.0 <= data.events < ABSURD and 0.0 < data.total < ABSURD:  # NaN fails every comparison
-        return data
+    if 0.0 <= data.events < ABSURD and NOTHING < data.total < ABSURD:  # NaN fails every comparison
+        return data if data.events > NOTHING or data.events == 0.0 else Counts(0.0, data.total)
     return None
 
 

@@ -26,6 +26,7 @@ RANGE = 5.0
 NODES = 40  # Bernstein radius 1.8: interpolation error about 1.8 ** -40
 DISTANCES = 20
 NEAREST, FARTHEST = 0.02, 3.5  # log-ratio distances of the alternatives from the null
+LATE_NEAREST, LATE_FARTHEST = 0.3, 2.0  # of the copies that start later
 CAUCHY_SCALE = 0.7  # half of the prior weight lies within a factor of two
 
 
@@ -46,10 +47,9 @@ def interpolation(points: Array) -> Array:
     """Matrix (NODES, len(points)): values at the nodes @ matrix = values at `points`, which lie within RANGE."""
     gap = points[None, :] - nodes()[:, None]
     exact = gap == 0.0
-    gap[exact] = 1.0
+    if exact.any():
+        gap[exact] = 1e-300  # so near that the node's own value is all that counts
     matrix = _barycentric()[:, None] / gap
-    hit = exact.any(axis=0)
-    matrix[:, hit] = exact[:, hit]
     scaled: Array = matrix / matrix.sum(axis=0)
     return scaled
 
@@ -62,34 +62,47 @@ def distances() -> tuple[Array, Array]:
     return d, np.log(density / density.sum())
 
 
+@cache
+def _late_prior() -> Array:
+    """What a late start's prior log weights differ by: alternatives LATE_NEAREST to LATE_FARTHEST only.
+
+    Small effects need longer than a late start has; the first start looks for them.
+    """
+    d, log_prior = distances()
+    kept = (d >= LATE_NEAREST) & (d <= LATE_FARTHEST)
+    difference: Array = np.where(kept, -math.log(float(np.exp(log_prior[kept]).sum())), -np.inf)
+    return difference
+
+
+Null = tuple[float, int]
+"""(psi0, sign): H0 is psi <= psi0 for sign +1, psi >= psi0 for sign -1."""
+
+
 @lru_cache(maxsize=256)
-def _one_sided(nulls: tuple[float, ...], sign: int) -> tuple[Array, Array, Array]:
-    return _grid(nulls, sign)
+def _one_sided(nulls: tuple[Null, ...]) -> tuple[Array, Array, Array]:
+    return _grid(nulls)
 
 
-def _grid(nulls: tuple[float, ...], sign: int) -> tuple[Array, Array, Array]:
+def _grid(nulls: tuple[Null, ...]) -> tuple[Array, Array, Array]:
     """For each null a row [null, alternatives...]: points, their interpolation matrix, prior log weights.
 
     Alternatives outside RANGE are left out with their weight: the mixture then starts below 1, which is allowed.
     """
     d, log_prior = distances()
-    points = np.concatenate([np.concatenate(([null], null + sign * d)) for null in nulls])
+    steps = np.concatenate(([0.0], d))
+    points = np.concatenate([null + sign * steps for null, sign in nulls])
     inside = np.abs(points) <= RANGE
     prior = np.where(inside, np.tile(np.concatenate(([0.0], log_prior)), len(nulls)), -np.inf)
     points = np.clip(points, -RANGE, RANGE)
-    shape = (len(nulls), DISTANCES + 1)
-    return points, interpolation(points), prior.reshape(shape)[:, 1:]
+    return points, interpolation(points), prior.reshape(len(nulls), DISTANCES + 1)[:, 1:]
 
 
-def log_mixture(
-    events: Array, sums: Array, log_weights: Array, nulls: tuple[float, ...], sign: int, temper: float
-) -> Array:
-    """log(w_j E_j) per start j and null against H0: psi <= null (sign +1) or psi >= null (sign -1).
+def log_mixture(events: Array, sums: Array, log_weights: Array, nulls: tuple[Null, ...], temper: float) -> Array:
+    """log(w_j E_j) per start j and null, shape (J, len(nulls)).
 
-    events: (J,) canary events since each start. sums: (J, NODES) S since each start. temper: phi >= 1.
-    Returns shape (J, len(nulls)).
+    events: (J,) canary events since each start, the first start in front. sums: (J, NODES) S since each start. temper: phi >= 1.
     """
-    return _log_mixture(events, sums, log_weights, *_one_sided(nulls, sign), temper)
+    return _log_mixture(events, sums, log_weights, *_one_sided(nulls), temper)
 
 
 def _log_mixture(
@@ -97,6 +110,7 @@ def _log_mixture(
 ) -> Array:
     level = ((events[:, None] * points - sums @ matrix) / temper).reshape(len(events), -1, DISTANCES + 1)
     gain = level[:, :, 1:] - level[:, :, :1] + prior
+    gain[1:] += _late_prior()
     top = gain.max(axis=2)
     total: Array = np.log(np.exp(gain - top[:, :, None]).sum(axis=2)) + top + log_weights[:, None]
     return total
@@ -116,15 +130,16 @@ def limit(
     log_threshold: float,
     guess: tuple[float, float],
 ) -> float:
-    """The end of the confidence sequence of the log ratio: lower (sign +1) or upper (-1), infinite beyond x30.
+    """The end of the confidence sequence of the log ratio: lower (sign +1) or upper (-1), infinite (unbounded) beyond x30.
 
     guess: the estimate and a step, where the search starts.
     """
 
     def excess(null: float) -> float:
-        mixture = _log_mixture(events, sums, log_weights, *_grid((null,), sign), temper)
+        null = min(max(null, -MAX_LOG_RATIO), MAX_LOG_RATIO)
+        mixture = _log_mixture(events, sums, log_weights, *_grid(((null, sign),)), temper)
         return log_sum(mixture) - log_threshold
 
     at = min(max(guess[0], -MAX_LOG_RATIO), MAX_LOG_RATIO)
-    found = confidence_limit(excess, sign, at, guess[1], MAX_LOG_RATIO)
-    return found if abs(found) <= MAX_LOG_RATIO else math.copysign(math.inf, found)
+    found = sign * confidence_limit(excess, sign, at, guess[1], MAX_LOG_RATIO)
+    return sign * (min(found, MAX_LOG_RATIO) if found > -MAX_LOG_RATIO else -math.inf)

@@ -12,12 +12,17 @@ Source: Howard & Ramdas (2022), Bernoulli 28, 1704-1728 (the two-sided form is `
 import math
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from .boundaries import beta_binomial_log_mixture, beta_binomial_precision
+from .boundaries import beta_binomial_precision
 from .evidence import Evidence
 from .looks import Look, usable_samples
 from .plan import Plan, harm_sign, margin_log_ratio
 from .sketch import Sketch, add, edge, shifted
+
+Array = NDArray[np.float64]
+Bins = tuple[tuple[int, float, float], ...]
 
 NAME = "sequential-quantile"
 T_OPT = 500.0
@@ -44,31 +49,45 @@ def update(plan: Plan, state: SampleState, look: Look) -> SampleState:
     return SampleState(look.number, state.used + 1, state.dropped, sketch, flags)
 
 
-def _above(share: float, n: float, q: float) -> float:
-    """Evidence that the quantile lies above a value with this share of samples at or below it."""
-    r = beta_binomial_precision(T_OPT * q * (1 - q), 0.05, 1 - q, q, one_sided=True)
-    return beta_binomial_log_mixture((q - share) * n, q * (1 - q) * n, r, 1 - q, q, one_sided=True)
+def _side(shares: Array, n: float, q: float, *, above: bool) -> Array:
+    """Log evidence that the q-quantile lies above (below) values with these shares of n samples at or below them.
+
+    The one-sided beta-binomial mixture of `boundaries`, for many values at once.
+    """
+    from scipy.special import betainc, gammaln
+
+    g, h = (1 - q, q) if above else (q, 1 - q)
+    s = n * ((q - shares) if above else (shares - q))
+    v = g * h
+    r = beta_binomial_precision(T_OPT * v, 0.05, g, h, one_sided=True)
+    a = np.maximum((r + v * n - g * s) / g, 1e-300)
+    b = np.maximum((r + v * n + h * s) / h, 1e-300)
+    a0, b0 = r / g, r / h
+    start = math.lgamma(a0) + math.lgamma(b0) - math.lgamma(a0 + b0) + math.log(float(betainc(a0, b0, h)))
+    mixture = gammaln(a) + gammaln(b) - gammaln(a + b) + np.log(np.maximum(betainc(a, b, h), 1e-300)) - start
+    value = mixture - (v * n + h * s) / h * math.log(g) - (v * n - g * s) / g * math.log(h)
+    # a share on the null's side is never evidence, also where the tail underflows
+    result: Array = np.where(s > 0, value, np.minimum(value, 0.0))
+    return result
 
 
-def _below(share: float, n: float, q: float) -> float:
-    r = beta_binomial_precision(T_OPT * q * (1 - q), 0.05, q, 1 - q, one_sided=True)
-    return beta_binomial_log_mixture((share - q) * n, q * (1 - q) * n, r, q, 1 - q, one_sided=True)
+def _shares(bins: Bins, arm: int, n: float) -> Array:
+    """Share at or below each bin, with the empty share in front."""
+    counts = np.array([0.0, *(row[arm] for row in bins)])
+    shares: Array = np.minimum(np.cumsum(counts) / n, 1.0)
+    return shares
 
 
-def log_e_order(bins: tuple[tuple[int, float, float], ...], n_c: float, n_s: float, q: float, *, up: bool) -> float:
+def log_e_order(bins: Bins, n_c: float, n_s: float, q: float, *, up: bool) -> float:
     """Log e-value against "canary's q-quantile is not above stable's" (up) or "not below" (not up)."""
-    worst = math.inf
-    seen_c = seen_s = 0.0
-    # x in the bin: shares at or below x lie between those before and after the bin
-    for _, c, s in (*bins, (0, 0.0, 0.0)):
-        after_c, after_s = (seen_c + c) / n_c, (seen_s + s) / n_s
-        if up:
-            value = _above(after_c, n_c, q) + _below(seen_s / n_s, n_s, q)
-        else:
-            value = _below(seen_c / n_c, n_c, q) + _above(after_s, n_s, q)
-        worst = min(worst, value)
-        seen_c, seen_s = seen_c + c, seen_s + s
-    return worst
+    c, s = _shares(bins, 1, n_c), _shares(bins, 2, n_s)
+    end = np.array([1.0])
+    # x in a bin: the shares at or below x lie between those before and after the bin; the last stretch is above all
+    if up:
+        joint = _side(np.concatenate((c[1:], end)), n_c, q, above=True) + _side(s, n_s, q, above=False)
+    else:
+        joint = _side(c, n_c, q, above=False) + _side(np.concatenate((s[1:], end)), n_s, q, above=True)
+    return float(joint.min())
 
 
 def _quantile(sketch: Sketch, q: float, arm: int) -> float | None:
@@ -83,16 +102,14 @@ def _quantile(sketch: Sketch, q: float, arm: int) -> float | None:
 
 def _interval(sketch: Sketch, q: float, arm: int, alpha: float) -> tuple[float | None, float | None]:
     n = sketch.n_c if arm == 1 else sketch.n_s
-    threshold, seen = math.log(1 / alpha), 0.0
-    lower = upper = None
-    for row in sketch.bins:
-        seen += row[arm]
-        if _above(seen / n, n, q) >= threshold:
-            lower = edge(row[0], sketch.width)
-        elif upper is None and _below(seen / n, n, q) >= threshold:
-            upper = edge(row[0], sketch.width)
-            break
-    return lower, upper
+    shares = _shares(sketch.bins, arm, n)[1:]
+    threshold = math.log(1 / alpha)
+    low = np.flatnonzero(_side(shares, n, q, above=True) >= threshold)
+    high = np.flatnonzero(_side(shares, n, q, above=False) >= threshold)
+    return (
+        edge(sketch.bins[int(low[-1])][0], sketch.width) if len(low) else None,
+        edge(sketch.bins[int(high[0])][0], sketch.width) if len(high) else None,
+    )
 
 
 def assess(plan: Plan, state: SampleState, *, interval: bool = True) -> Evidence:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 STEPS = 60
-TOLERANCE = 1e-7  # of the log e-value
+TOLERANCE = 1e-6  # of the log e-value
 
 
 def confidence_limit(excess: Callable[[float], float], sign: int, guess: float, step: float, farthest: float) -> float:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Spending = Literal["obrien-fleming", "pocock"]
 
-GRID = 401  # points over the continuation region; 1e-6 in z, and 20 looks stay within 20 ms
-LOWEST = -9.0  # one-sided: below this a path is not followed back up
+GRID = 251  # points over the continuation region: 1e-6 in z, and a design of 20 looks takes about 10 ms
+LOWEST = -6.5  # one-sided: below this a path is not followed back up (4e-11 of all)
+TOP = 7.0  # nor above this, where the bound is higher still
 HIGHEST = 9.0
 NEVER = 1e-15  # a look that may spend less than this never stops: its bound is HIGHEST
 
@@ -67,7 +68,7 @@ class Walk:
 
     def stop_at(self, fraction: float, bound: float, low: float = LOWEST) -> None:
         """Go on with the runs that stayed between `low` and `bound` at this look."""
-        points, weights = _simpson(low, min(bound, HIGHEST))
+        points, weights = _simpson(low, min(bound, TOP))
         if self.points is None or self.mass is None:
             density = np.exp(-0.5 * points**2) / math.sqrt(2 * math.pi)
         else:

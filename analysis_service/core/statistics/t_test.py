@@ -170,7 +170,7 @@ class Sums(msgspec.Struct):
     floor: float  # least standard deviation
 
 
-def _sums(state: TState, series: Series, discount: float, floor: float, *, whole: bool) -> Sums:
+def _sums(series: Series, discount: float, floor: float, *, whole: bool) -> Sums:
     rows = np.frombuffer(series.starts, "<f8").reshape(-1, _ROW)
     if whole:
         rows = rows[:1]
@@ -183,29 +183,32 @@ def _sums(state: TState, series: Series, discount: float, floor: float, *, whole
     return Sums(n, mean, np.maximum(square - total * mean, 0.0), weights, rows[:, 0], discount, floor)
 
 
-def _log_e(sums: Sums, null: float, sign: int) -> Array:
-    """log(w_j E_j) against H0: sign * mean <= sign * null; `null` about the origin."""
+Null = tuple[float, int]
+"""(mean, sign): H0 is "at most mean" for sign +1, "at least mean" for -1; about the series' origin."""
+
+
+def _log_e(sums: Sums, nulls: tuple[Null, ...]) -> Array:
+    """log(w_j E_j) per null and start, shape (nulls, starts)."""
     from scipy.special import stdtr
 
     n = sums.n * sums.discount
-    nu = n - 1.0
     variance = np.maximum(sums.deviation / (sums.n - 1.0), sums.floor**2)
-    gap = sign * (sums.mean - null)
-    ready = (nu > 0) & (variance > 0) & ((sums.deviation > 0) | (sums.n >= COARSE_POINTS))
-    result = np.where(ready, 0.0, sums.log_weights)
+    ready = (n > 1.0) & (variance > 0) & ((sums.deviation > 0) | (sums.n >= COARSE_POINTS))
+    result: Array = np.tile(sums.log_weights, (len(nulls), 1))
     if not ready.any():
-        return sums.log_weights + 0.0
-    n, nu, variance, gap = n[ready], nu[ready], variance[ready], gap[ready]
+        return result
+    n, variance = n[ready], variance[ready]
+    signs = np.array([sign for _, sign in nulls], float)[:, None]
+    gap = signs * (sums.mean[ready] - np.array([null for null, _ in nulls])[:, None])
+    nu, shrink = n - 1.0, 1.0 + n * G2
     t_square = n * gap * gap / variance
-    shrink = 1.0 + n * G2
-    two_sided = 0.5 * (nu + 1.0) * (np.log1p(t_square / nu) - np.log1p(t_square / (nu * shrink))) - 0.5 * np.log(shrink)
-    # posterior of the effect: Student with n degrees of freedom about kappa * gap
-    kappa = n * G2 / shrink
-    scale = np.sqrt(kappa / n * (nu * variance + n * gap * gap / shrink) / n)
-    side = stdtr(n, kappa * gap / scale)
-    result[ready] = two_sided + np.log(2.0 * np.maximum(side, 1e-300)) + sums.log_weights[ready]
-    answer: Array = result
-    return answer
+    two_sided = 0.5 * n * np.log((1.0 + t_square / nu) / (1.0 + t_square / (nu * shrink))) - 0.5 * np.log(shrink)
+    # posterior of the effect: Student with n degrees of freedom about kappa * gap, kappa = n G2 / shrink
+    scale = np.sqrt(G2 / shrink / n * (nu * variance + n * gap * gap / shrink))
+    side = np.log(2.0 * np.maximum(stdtr(n, n * G2 / shrink * gap / scale), 1e-300))
+    # a mean on the null's side is never evidence, also where the tail underflows
+    result[:, ready] += np.where(gap > 0, two_sided + side, np.minimum(two_sided + side, 0.0))
+    return result
 
 
 def _total(values: Array) -> float:
@@ -264,22 +267,30 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
     resolution = state.resolution / math.sqrt(12.0)
     if log_ratio and stable:
         resolution /= abs(stable)
-    restarted = _sums(state, series, discount, resolution, whole=False)
-    whole = _sums(state, series, discount, resolution, whole=True)
+    restarted = _sums(series, discount, resolution, whole=False)
+    origin = series.origin
+    known = math.isfinite(margin)
+    limit = margin if known else 0.0
+    nulls = (
+        (sign * floor - origin, sign),
+        (sign * (limit + floor) - origin, sign),
+        (sign * limit - origin, -sign),
+    )
+    logs = _log_e(restarted, nulls)
 
-    def e(sums: Sums, null: float, direction: int) -> float:
-        return _total(_log_e(sums, null - series.origin, direction))
+    def safe(row: Array) -> float:
+        """Of the whole run only: a late start would forget harm."""
+        return float(row[0] - restarted.log_weights[0]) if len(restarted.n) else 0.0
 
-    def harm(limit: float) -> float:
-        return e(restarted, sign * (limit + floor), sign)
-
-    log_harm, log_beyond = harm(0.0), harm(margin) if math.isfinite(margin) else 0.0
-    log_safety = e(whole, sign * margin, -sign) if math.isfinite(margin) else 0.0
+    log_harm = _total(logs[0])
+    log_beyond = _total(logs[1]) if known else 0.0
+    log_safety = safe(logs[2]) if known else 0.0
     if plan.direction == "either":
-        log_harm = float(np.logaddexp(log_harm, e(restarted, -floor, -1))) - math.log(2)
-        if math.isfinite(margin):
-            log_beyond = float(np.logaddexp(log_beyond, e(restarted, -margin - floor, -1))) - math.log(2)
-            log_safety = min(log_safety, e(whole, -margin, 1))
+        other = _log_e(restarted, ((-floor - origin, -1), (-limit - floor - origin, -1), (-limit - origin, 1)))
+        log_harm = float(np.logaddexp(log_harm, _total(other[0]))) - math.log(2)
+        if known:
+            log_beyond = float(np.logaddexp(log_beyond, _total(other[1]))) - math.log(2)
+            log_safety = min(log_safety, safe(other[2]))
     if floor > 0:
         spent = math.log1p(-FLOOR_SHARE)
         log_harm, log_beyond = log_harm + spent, log_beyond + spent
@@ -288,7 +299,8 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
     sd = max(math.sqrt(deviation / (series.n - 1)) if series.n > 1 else 0.0, resolution)
     lower = upper = None
     flags = state.flags
-    if interval and len(whole.n) and sd > 0:
+    if interval and len(restarted.n) and sd > 0:
+        whole = _sums(series, discount, resolution, whole=True)
         lower, upper = _bounds(plan, series, restarted, whole, mean, sd, discount, sign, log_ratio=log_ratio)
         if lower is not None and upper is not None and lower > upper:
             lower, upper, flags = None, None, (*flags, "model-violated")
@@ -311,9 +323,11 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
         canary_total=float(state.used),
         stable_total=float(state.used),
         level=level,
-        level_upper=_level_upper(plan, state, (1 - phi) / (1 + phi)),
+        level_upper=(
+            _level_upper(plan, state, (1 - phi) / (1 + phi)) if interval or plan.absolute_floor is not None else None
+        ),
         effective_n=state.used * (1 - phi) / (1 + phi),
-        since=_since(restarted, 0.0 - series.origin, sign),
+        since=int(restarted.looks[int(logs[0].argmax())]) if len(restarted.n) else 0,
         flags=flags,
     )
 
@@ -350,11 +364,6 @@ def _rate(gap: float, discount: float) -> float:
     return 0.5 * discount * math.log1p(gap * gap) if gap > 0 else 0.0
 
 
-def _since(sums: Sums, null: float, sign: int) -> int:
-    values = _log_e(sums, null, sign)
-    return int(sums.looks[int(np.argmax(values))]) if len(values) else 0
-
-
 def _bounds(
     plan: Plan,
     series: Series,
@@ -374,7 +383,7 @@ def _bounds(
         sums = restarted if direction == sign or plan.direction == "either" else whole
 
         def excess(null: float) -> float:
-            return _total(_log_e(sums, null - series.origin, direction)) - threshold
+            return _total(_log_e(sums, ((null - series.origin, direction),))[0]) - threshold
 
         return confidence_limit(excess, direction, mean, step, 1e4 * step)
 

@@ -1,0 +1,202 @@
+"""The verdict rule, its reasons, the split of alpha, the forecast and the sentence."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from analysis_service.core.statistics import budget, forecast, sentence
+from analysis_service.core.statistics.evidence import Evidence
+from analysis_service.core.statistics.looks import Counts, Look
+from analysis_service.core.statistics.plan import Calibration, Margin, Plan
+from analysis_service.core.statistics.verdict import VerdictState, step, why_undecided
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+E20 = math.log(20.0)
+PLAN = Plan(test="sequential-rate-ratio", margin=Margin(relative=0.5), planned_looks=20)
+
+
+def evidence(**more: Any) -> Evidence:
+    defaults: dict[str, Any] = {
+        "test": "sequential-rate-ratio", "used": 10, "canary_total": 1000.0, "stable_total": 9000.0,
+        "estimate": 1.0, "margin": 1.5, "grade": "exact", "level": 0.01, "level_upper": 0.02,
+    }  # fmt: skip
+    return Evidence(**{**defaults, **more})
+
+
+def look(number: int, flags: tuple[str, ...] = (), *, empty: bool = False) -> Look:
+    canary = None if empty else Counts(1.0, 100.0)
+    return Look(number, START + timedelta(seconds=30 * number), canary, Counts(9.0, 900.0), flags=flags)
+
+
+@pytest.mark.parametrize(
+    ("more", "at", "given", "outcome"),
+    [
+        ({}, 10, {"log_e_harm": E20}, "fail"),
+        ({}, 10, {"log_e_harm": E20 - 0.01}, ""),
+        # harm needs no baking
+        ({}, 1, {"log_e_harm": 9.0}, "fail"),
+        ({}, 10, {"log_e_safety": E20}, "pass"),
+        # a quarter of the planned looks must have passed
+        ({}, 4, {"log_e_safety": 9.0}, ""),
+        ({}, 5, {"log_e_safety": 9.0}, "pass"),
+        # harm first, when both are reached in one look
+        ({}, 10, {"log_e_harm": 9.0, "log_e_safety": 9.0}, "fail"),
+        # a point estimate never decides
+        ({}, 10, {"estimate": 40.0}, ""),
+        ({"fail_at": "margin"}, 10, {"log_e_harm": 9.0}, ""),
+        ({"fail_at": "margin"}, 10, {"log_e_harm_margin": 9.0}, "fail"),
+        # rates below the floor are nobody's problem
+        ({"absolute_floor": 0.02}, 10, {"log_e_harm": 9.0, "level_upper": 0.03}, ""),
+        ({"absolute_floor": 0.03}, 10, {"log_e_harm": 9.0}, "pass"),
+        ({"absolute_floor": 0.005}, 10, {"log_e_harm": 9.0}, "fail"),
+        ({"min_samples": 5000.0}, 10, {"log_e_harm": 9.0}, ""),
+        ({"alpha": 0.001}, 10, {"log_e_harm": 5.0}, ""),
+        ({}, 10, {"log_e_harm": 9.0, "used": 0}, ""),
+    ],
+)
+def test_one_look(more: dict[str, Any], at: int, given: dict[str, Any], outcome: str) -> None:
+    plan = Plan(**{**{f: getattr(PLAN, f) for f in PLAN.__struct_fields__}, **more})
+    assert step(plan, VerdictState(), look(at), evidence(**given)).outcome == outcome
+
+
+def test_fail_is_sticky_and_a_pass_is_still_watched() -> None:
+    state = step(PLAN, VerdictState(), look(10), evidence(log_e_safety=9.0))
+    assert (state.outcome, state.passed_at) == ("pass", 10)
+    state = step(PLAN, state, look(11), evidence(log_e_harm=9.0))
+    assert (state.outcome, state.failed_at) == ("fail", 11)
+    state = step(PLAN, state, look(12), evidence(log_e_safety=9.0))
+    assert (state.outcome, state.failed_at, state.passed_at) == ("fail", 11, 10)
+
+
+def test_bad_data_keeps_a_pass_back() -> None:
+    state = VerdictState()
+    for k in range(1, 11):
+        flags = ("bad-negative",) if k % 3 == 0 else ()
+        state = step(PLAN, state, look(k, flags), evidence(log_e_safety=9.0 if k > 5 else 0.0))
+    assert state.outcome == ""
+    assert why_undecided(PLAN, state, evidence()) == "bad-data"
+
+
+@pytest.mark.parametrize(
+    ("state", "given", "reason"),
+    [
+        (VerdictState(looks=20), {"used": 0}, "no-data"),
+        # stable has traffic, the canary has none, five looks in a row: routing
+        (VerdictState(looks=20, longest_empty=5), {}, "no-data"),
+        (VerdictState(looks=20, bad=5), {}, "bad-data"),
+        (VerdictState(looks=20), {"estimate": 1.45}, "effect-near-margin"),
+        (VerdictState(looks=20), {"grade": "none"}, "uncalibrated"),
+        (VerdictState(looks=20), {"dispersion": 3.0}, "high-noise"),
+        (VerdictState(looks=20), {"autocorrelation": 0.7}, "high-noise"),
+        (VerdictState(looks=20), {}, "low-traffic"),
+    ],
+)
+def test_reasons(state: VerdictState, given: dict[str, Any], reason: str) -> None:
+    assert why_undecided(PLAN, state, evidence(**given)) == reason
+
+
+def test_empty_canaries_are_counted_in_a_row() -> None:
+    state = VerdictState()
+    for k, empty in enumerate([True] * 3 + [False] + [True] * 4, start=1):
+        state = step(PLAN, state, look(k, empty=empty), evidence())
+    assert state.longest_empty == 4
+
+
+# --- many metrics
+
+
+@pytest.mark.parametrize(
+    ("weights", "critical", "shares"),
+    [
+        ([1, 1], None, [0.025, 0.025]),
+        ([3, 1], None, [0.0375, 0.0125]),
+        ([1, 1, 1], [True, False, False], [0.04, 0.005, 0.005]),
+        ([1, 1], [True, True], [0.025, 0.025]),
+        ([0, math.nan], None, [0.025, 0.025]),  # what is no weight counts as one
+    ],
+)
+def test_alpha_is_split(weights: list[float], critical: list[bool] | None, shares: list[float]) -> None:
+    found = budget.split_alpha(0.05, weights, critical)
+    assert found == pytest.approx(shares)
+    assert sum(found) == pytest.approx(0.05)
+
+
+def test_steps_spend_alpha_once() -> None:
+    assert sum(budget.step_alpha(0.05, s) for s in range(1, 100_000)) <= 0.05
+
+
+def test_global_evidence_is_a_mean() -> None:
+    assert budget.global_log_e([math.log(39.0), 0.0]) == pytest.approx(math.log(20))
+    assert budget.global_log_e([]) == 0.0
+
+
+# --- forecast
+
+
+def test_remaining_looks() -> None:
+    ahead = forecast.remaining(PLAN, evidence(log_e_harm=1.0, harm_rate=0.2, safety_rate=0.0))
+    assert ahead.looks_to_fail == pytest.approx((E20 - 1.0) / 0.2)
+    assert ahead.requests_to_fail == pytest.approx((E20 - 1.0) / 0.2 * 1000)
+    assert ahead.looks_to_pass is None
+
+
+def test_outlook_at_low_and_high_traffic() -> None:
+    low = forecast.outlook_counts(PLAN, looks=120, events_per_look=0.3, canary_share=0.1)
+    high = forecast.outlook_counts(PLAN, looks=120, events_per_look=30.0, canary_share=0.1)
+    # measured: 98 % inconclusive at 1 rps and 1 % at 100 rps
+    assert low.chance_inconclusive > 0.95
+    assert high.chance_inconclusive < 0.1
+    assert low.smallest_effect is None or low.smallest_effect > 3
+    assert high.smallest_effect is not None
+    assert 1.1 < high.smallest_effect < 1.6
+
+
+def test_outlook_of_nothing() -> None:
+    assert forecast.outlook_counts(PLAN, looks=0, events_per_look=0, canary_share=0.1).smallest_effect is None
+    assert forecast.outlook_gauge(PLAN, looks=100) is None
+
+
+def test_outlook_of_a_gauge_shrinks_with_looks() -> None:
+    plan = Plan(test="sequential-t", margin=Margin(relative=0.1),
+                calibration=Calibration(points=360, scale=0.1, autocorrelation=0.3, log_ratio=True))  # fmt: skip
+    few, many = forecast.outlook_gauge(plan, looks=20), forecast.outlook_gauge(plan, looks=200)
+    assert few is not None
+    assert many is not None
+    assert few.smallest_effect is not None
+    assert many.smallest_effect is not None
+    assert few.smallest_effect > many.smallest_effect > 1.0
+    assert few.chance_inconclusive > many.chance_inconclusive
+
+
+# --- the sentence
+
+
+def test_a_failure_in_one_sentence() -> None:
+    given = evidence(estimate=1.9, lower=1.4, upper=2.6, log_e_harm=math.log(340))
+    text = sentence.sentence(PLAN, "errors", given, VerdictState("fail", 12, failed_at=12))
+    assert text == (
+        "errors: x1.9 of stable (90% sequential interval x1.4 to x2.6); limit x1.5; evidence for harm 1 in 340, "
+        "for safety none; Failed at look 12; false-alarm chance at most 5%, all looks included."
+    )
+
+
+def test_an_undecided_look_says_how_long() -> None:
+    given = evidence(estimate=1.1, lower=0.5, upper=2.0, log_e_safety=1.0, safety_rate=0.1)
+    text = sentence.sentence(PLAN, "errors", given, VerdictState("", 12), interval_seconds=30)
+    assert "not decided, about 10 min more to pass if this goes on" in text
+
+
+def test_an_inconclusive_end_says_why() -> None:
+    text = sentence.sentence(PLAN, "errors", evidence(used=0, dropped=7), VerdictState(looks=7), over=True)
+    assert text.startswith("errors: nothing to compare in 7 looks")
+    assert "Inconclusive after 7 looks: there was no data to judge" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.9, "1.9"), (0.0123, "0.0123"), (1234.5, "1234"), (0, "0"), (1e9, "1.00e+09"), (100.0, "100"), (0.05, "0.05")],
+)
+def test_numbers_read_well(value: float, text: str) -> None:
+    assert sentence.number(value) == text
