@@ -52,10 +52,15 @@ def resolve_metric(metric: Metric, args: Sequence[Argument]) -> Metric:
 
     Raises ArgumentError: `argument "x" was not supplied`, `failed to resolve {{x}}`, or what Go's JSON reader says.
     """
-    if OPEN not in _any_text(metric):
+    text = msgspec.json.encode(metric).decode()
+    if OPEN not in text:
         _supplied(args)
         return metric
-    filled = _resolve(metric_json(metric), args, escape=True, arms="compare" in provider_names(metric.provider))
+    arms = "compare" in provider_names(metric.provider)
+    try:
+        filled = _resolve(text, args, escape=True, arms=arms)
+    except ArgumentError:  # an error quotes the text as Argo writes it; that way of writing is slower
+        filled = _resolve(metric_json(metric), args, escape=True, arms=arms)
     try:
         return _decoder.decode(filled)
     except msgspec.DecodeError as error:
@@ -109,10 +114,6 @@ def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _strings(item, f"{path}[{index}]")
-
-
-def _any_text(metric: Metric) -> str:
-    return msgspec.json.encode(metric).decode()
 
 
 def _supplied(args: Sequence[Argument]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from analysis_service.core import jsontext
 from analysis_service.core.nodes import BrokenNode, Entry, ListNode, MapNode, Node, Position, ScalarNode, Source
-from analysis_service.core.problem import DocumentError, Problem, child, echo, grouped
+from analysis_service.core.problem import LINE_BREAK, DocumentError, Problem, child, echo, grouped
 from analysis_service.core.scalars import CONTROL, read_scalar
 
 if TYPE_CHECKING:
@@ -83,11 +83,12 @@ def _decode(data: bytes | str) -> str:
         message = f"template is {grouped(len(raw))} bytes; limit {grouped(MAX_BYTES)}"
         raise DocumentError([Problem("TooLarge", "", message)])
     try:
-        return raw.decode("utf-8").removeprefix("\ufeff")
+        text = raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         message = f"not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}"
         hint = "Save the file as UTF-8."
         raise DocumentError([Problem("NotUtf8", "", message, hint=hint)]) from None
+    return LINE_BREAK.sub("\n", text)
 
 
 def _hidden(text: str, match: re.Match[str]) -> Problem:

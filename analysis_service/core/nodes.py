@@ -111,7 +111,7 @@ class Source:
         before = node.value[:offset]
         number, within = before.count("\n"), offset - (before.rfind("\n") + 1)
         wanted = node.value.split("\n")[number]
-        lines = self.text.splitlines()
+        lines = self.text.split("\n")
         for line, start in ((node.at.line, node.at.column - 1), (node.at.line + 1 + number, 0)):
             if 0 < line <= len(lines) and wanted and (found := lines[line - 1].find(wanted, start)) >= 0:
                 return Position(line, found + within + 1)

@@ -12,6 +12,7 @@ import msgspec
 MAX_PROBLEMS = 50  # of one document; more is noise
 _MAX_ECHO = 80
 _MAX_SOURCE_LINE = 160
+LINE_BREAK = re.compile(r"\r\n|\r|\n")  # what YAML takes for one; str.splitlines knows more
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$-]*")
 
 Severity = Literal["error", "warning"]
@@ -83,7 +84,7 @@ def render(problem: Problem, source: str = "", filename: str = "") -> str:
 
 
 def _excerpt(problem: Problem, source: str) -> list[str]:
-    lines = source.splitlines()
+    lines = LINE_BREAK.split(source)
     if not 0 < problem.line <= len(lines):
         return []
     line = "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}"
