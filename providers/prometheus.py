@@ -8,6 +8,7 @@ import math
 import re
 from array import array
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote_plus
@@ -307,9 +308,9 @@ def _metadata(envelope: _Envelope, response: Response) -> dict[str, str]:
     body = response.body
     if body.count(b'"resultType"') > 1 or body.count(b'"result"') > 1 or body.count(b'"status"') > 1:
         # also label values may look so: only now is it worth reading the text with an eye on its keys
-        duplicates = gojson.decode(body).duplicates
-        if duplicates:
-            metadata["duplicateKeys"] = ", ".join(duplicates[:10])
+        with suppress(gojson.NotJson):  # it reads fewer numbers than the decoder that read this answer
+            if duplicates := gojson.decode(body).duplicates:
+                metadata["duplicateKeys"] = ", ".join(duplicates[:10])
     return metadata
 
 

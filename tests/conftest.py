@@ -73,6 +73,16 @@ def wanted(name: str) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires(*servers): the test talks to these real servers (tests/conftest.py)")
+    config.addinivalue_line("markers", "soak: takes minutes; runs only where `-m soak` asks for it")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "soak" in (config.option.markexpr or ""):
+        return
+    long = [item for item in items if item.get_closest_marker("soak")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

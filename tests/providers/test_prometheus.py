@@ -104,6 +104,14 @@ async def test_duplicate_keys_are_flagged(provider: Prometheus, backend: Any, co
     assert answer.metadata == {}
 
 
+async def test_duplicate_keys_beside_a_number_that_is_out_of_range(
+    provider: Prometheus, backend: Any, context: Any, response: Any
+) -> None:
+    twice = b'{"status":"success","status":"success","x":1e400,"data":{"resultType":"scalar","result":[0,"1"]}}'
+    answer = await provider.query({"address": backend.url(response(twice)), "query": "q"}, context())
+    assert (answer.value, "duplicateKeys" in answer.metadata) == (1.0, False)
+
+
 def api_like(series: Any) -> str:
     return json.dumps({"status": "success", "data": {"resultType": "vector", "result": [series]}})
 
