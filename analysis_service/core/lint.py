@@ -38,8 +38,8 @@ def load(data: bytes | str, *, strict: bool = False, gate: bool = False, kinds: 
 def load_all(
     data: bytes | str, *, strict: bool = False, gate: bool = False, kinds: Sequence[str] = ALL_KINDS
 ) -> tuple[Checked, ...]:
-    """Read and check every document of a text. Raises DocumentError with the problems of all, if one has errors."""
-    checked = tuple(check(parsed, strict=strict, gate=gate) for parsed in read_all(data, kinds))
+    """Read and check every document of ours in a text. Raises DocumentError with all problems if one has errors."""
+    checked = tuple(check(parsed, strict=strict, gate=gate) for parsed in read_all(data, kinds, skip_foreign=True))
     if any(one.errors for one in checked):
         raise DocumentError(problem for one in checked for problem in one.problems)
     return checked
@@ -48,7 +48,7 @@ def load_all(
 def lint(data: bytes | str, *, strict: bool = False, gate: bool = False) -> tuple[Problem, ...]:
     """Everything there is to say about a text, never raising."""
     try:
-        parsed = read_all(data)
+        parsed = read_all(data, skip_foreign=True)
     except DocumentError as error:
         return error.problems
     return tuple(problem for one in parsed for problem in check(one, strict=strict, gate=gate).problems)

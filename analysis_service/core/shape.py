@@ -242,20 +242,19 @@ class Shaper:
         return value
 
 
-def check_value(shape: Object, value: Any, path: str, *, comparing: bool = False) -> list[Problem]:
-    """What is wrong with plain values of a shape, for documents that did not come as text."""
+def check_provider(provider: Any, path: str) -> list[Problem]:
+    """What is wrong with the shape of a provider whose arguments are filled in."""
     shaper = Shaper()
-    shaper._comparing = int(comparing)
-    shaper.read(shape, from_plain(value), path)
+    shaper.read(ProviderUnion(), from_plain(provider), path)
     return shaper.problems
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """`Did you mean 'x'?` if something known is near, else the known words (if they are few enough to read)."""
     from difflib import get_close_matches
 
     candidates = {name.lower(): name for name in known}
-    near = get_close_matches(word.lower(), candidates, n=1, cutoff=0.6)
+    near = get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
     if near:
         return f"Did you mean '{candidates[near[0]]}'?"
     return f"Known here: {', '.join(sorted(candidates.values()))}." if candidates else ""

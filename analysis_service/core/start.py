@@ -15,6 +15,7 @@ from analysis_service.core.model import Argument, DryRunRule, Metric, RetentionR
 from analysis_service.core.problem import MAX_PROBLEMS, Problem, errors
 from analysis_service.core.problems import problems as template_problems
 from analysis_service.core.secret_arguments import with_placeholders
+from analysis_service.core.shape import check_provider
 from analysis_service.core.tags import ArgumentError
 
 
@@ -52,7 +53,10 @@ def start(
     metrics: list[Metric] = []
     for index, metric in enumerate(spec.metrics):
         try:
-            metrics.append(resolve_metric(metric, placeholders))
+            filled = resolve_metric(metric, placeholders)
+            if filled is not metric:  # a word of an argument may not be one that the field knows
+                found += check_provider(filled.provider, f"spec.metrics[{index}].provider")
+            metrics.append(filled)
         except ArgumentError as error:
             found.append(Problem("UndeclaredArg", f"spec.metrics[{index}]", str(error)))
             metrics.append(metric)

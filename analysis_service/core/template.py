@@ -64,9 +64,15 @@ def read(data: bytes | str, kinds: Sequence[str] = ALL_KINDS) -> Parsed:
     return understand(parse_document(data), kinds)
 
 
-def read_all(data: bytes | str, kinds: Sequence[str] = ALL_KINDS) -> tuple[Parsed, ...]:
-    """Read every document of a text."""
-    return tuple(understand(document, kinds) for document in parse_documents(data))
+def read_all(data: bytes | str, kinds: Sequence[str] = ALL_KINDS, *, skip_foreign: bool = False) -> tuple[Parsed, ...]:
+    """Read every document of a text.
+
+    skip_foreign: leave out documents of kinds that are none of ours (a Rollout or Service in the same file), unless
+    nothing would be left or the kind looks like a misspelt one.
+    """
+    documents = parse_documents(data)
+    ours = tuple(document for document in documents if not (skip_foreign and _is_foreign(document.root)))
+    return tuple(understand(document, kinds) for document in ours or documents)
 
 
 def read_value(value: Any, kinds: Sequence[str] = ALL_KINDS) -> Parsed:
@@ -106,6 +112,13 @@ def _kind(shaper: Shaper, root: Node, kinds: Sequence[str]) -> str:
         shaper.report("WrongKind", "kind", message, kind.at, suggest(kind.value, kinds))
         return kind.value if kind.value in DOCUMENTS else ""
     return kind.value
+
+
+def _is_foreign(root: Node) -> bool:
+    kind = root.get("kind") if isinstance(root, MapNode) else None
+    if not isinstance(kind, ScalarNode) or not isinstance(kind.value, str) or kind.value in DOCUMENTS:
+        return False
+    return "Did you mean" not in suggest(kind.value, DOCUMENTS, cutoff=0.8)
 
 
 def _template(values: dict[str, Any], *, cluster_scope: bool) -> Template:

@@ -114,6 +114,16 @@ def test_load_all_gives_the_problems_of_every_document() -> None:
         load(good, kinds=("AnalysisRun",))
 
 
+def test_other_documents_of_a_file_are_left_alone() -> None:
+    good = metric(successCondition="len(result) > 0")
+    service = "apiVersion: v1\nkind: Service\nmetadata: &m {name: x}\nspec: {selector: *m}\n"
+    assert lint(service + "---\n" + good) == ()
+    assert [one.parsed.kind for one in load_all(service + "---\n" + good)] == ["AnalysisTemplate"]
+    assert "WrongKind" in {p.code for p in lint(service)}  # nothing else in the file
+    misspelt = good.replace("AnalysisTemplate", "AnalysisTemplat")
+    assert [p.code for p in lint(good + "---\n" + misspelt)] == ["WrongKind"]
+
+
 def test_start_up_imports_little() -> None:
     """Everything a linter needs, and nothing heavy."""
     import subprocess

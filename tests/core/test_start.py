@@ -54,6 +54,15 @@ def test_the_spec_keeps_tags_and_secrets_as_references() -> None:
             [Argument("t", "1 &&")],
             [("Syntax", "spec.metrics[0].successCondition"), ("ArgInExpression", "spec.metrics[0].successCondition")],
         ),
+        (
+            template(
+                Argument("a"),
+                provider={"scrape": {"targets": ["http://x"], "query": "q", "aggregate": "{{args.a}}"}},
+                successCondition="result == 1",
+            ),
+            [Argument("a", "average")],
+            [("UnknownValue", "spec.metrics[0].provider.scrape.aggregate")],
+        ),
         (template(interval="{{args.nobody}}"), [], [("UndeclaredArg", "spec.metrics[0].interval")]),
         (template(), [Argument("x", "1")], [("UnknownArg", "args.x")]),
     ],
