@@ -87,6 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for name in [name for mark in item.iter_markers("requires") for name in mark.args]:
+        item.user_properties.append(("requires", name))
         if path_of(name) is None:
             reason = f"{MISSING}{name} is not installed ({SERVERS[name].remedy})"
             if wanted(name):
@@ -107,14 +108,20 @@ def server_path() -> Callable[[str], str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What could not run and why. Read from the reports, so that it is whole under pytest-xdist too."""
+    """What ran against which server, and what could not run here and why. Read from the reports, so that it is whole
+    under pytest-xdist too."""
+    ran: Counter[str] = Counter()
     missing: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        ran.update(name for key, name in report.user_properties if key == "requires")
     for outcome in ("skipped", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
             text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "")
             if MISSING in text:
                 missing[text.partition(MISSING)[2].splitlines()[0]] += 1
-    if missing:
-        terminalreporter.section("could not run here")
+    if ran or missing:
+        terminalreporter.section("real servers")
+        for name, count in sorted(ran.items()):
+            terminalreporter.write_line(f"{count:>5} passed with {name} ({path_of(name)})")
         for reason, count in sorted(missing.items()):
-            terminalreporter.write_line(f"{count:>5} tests: {reason}")
+            terminalreporter.write_line(f"{count:>5} could not run: {reason}")
