@@ -14,8 +14,10 @@ from analysis_service.core.statistics.fixed_ranks import RankTest
 RateMethod = Literal["score", "wald", "exact", "mid-p", "e-score", "e-wald"]
 _NORMAL: Final = NormalDist()
 _TAIL: Final = 1e-14  # of each Poisson that a grid leaves out
-_LARGEST_GRID: Final = 15_000  # events, geometric mean of the arms: some 100 ms and 200 MB
-_LARGEST_SUPPORT: Final = 1_000_000  # values that one hypergeometric distribution is summed over
+_LARGEST_GRID: Final = 3_000  # events, geometric mean of the arms: some 60 ms
+_FEW: Final = 50  # events: below, the normal approximation is too coarse
+_LARGEST_TOTAL: Final = 10**9  # requests: beyond, log factorials lose the digits that matter
+_REACH: Final = 40.0  # standard deviations around the mode; what lies outside is below 1e-300
 
 
 def require_counts(counts: TwoCounts) -> None:
@@ -34,8 +36,8 @@ def fisher_exact(
     """One-sided p-value of the canary's odds against `odds_ratio` times stable's, given both margins.
 
     counts: whole events out of whole requests, events <= total. odds_ratio: under the hypothesis; at small rates the
-    same as a ratio of rates. Exact up to a million events, by the normal log odds ratio beyond. Raises
-    ValueError for counts that are none.
+    same as a ratio of rates. Exact up to 1e9 requests, by the normal log odds ratio beyond. Raises ValueError
+    for counts that are none.
 
     Source: Fisher (1935), noncentral form; at odds_ratio 1 equal to R's fisher.test and scipy.stats.fisher_exact.
     """
@@ -45,7 +47,7 @@ def fisher_exact(
     events = x + round(counts.stable_events)
     if x > m or events - x > n:
         raise ValueError("more events than requests: this is no proportion")
-    if min(m, events) > _LARGEST_SUPPORT:
+    if m + n > _LARGEST_TOTAL:
         cells = (x + 0.5, m - x + 0.5, events - x + 0.5, n - (events - x) + 0.5)
         z = math.log(cells[0] / cells[1] * cells[3] / cells[2] / odds_ratio) / math.sqrt(sum(1 / c for c in cells))
         return _NORMAL.cdf(-z if alternative == "greater" else z)
@@ -66,7 +68,10 @@ def noncentral_hypergeometric(
     from scipy.special import gammaln
 
     low, high = max(0, events - stable), min(events, canary)
-    values = np.arange(low, high + 1)
+    mode = min(max(_mode(canary, stable, events, odds_ratio), low), high)  # clipped: the root is rounded
+    cells = (mode, canary - mode, events - mode, stable - events + mode)
+    reach = _REACH * (1 + 1 / math.sqrt(sum(1 / (c + 1) for c in cells)))
+    values = np.arange(max(low, math.floor(mode - reach)), min(high, math.ceil(mode + reach)) + 1)
     logs = (
         values * math.log(odds_ratio)
         - gammaln(values + 1)
@@ -76,6 +81,14 @@ def noncentral_hypergeometric(
     )
     weights = np.exp(logs - logs.max())
     return values, weights / weights.sum()
+
+
+def _mode(canary: int, stable: int, events: int, odds_ratio: float) -> float:
+    """Where the noncentral hypergeometric distribution stops rising, unrounded: a root of a quadratic."""
+    a = odds_ratio - 1
+    b = -(odds_ratio * (canary + events + 2) + stable - events)
+    c = odds_ratio * (canary + 1) * (events + 1)
+    return 2 * c / (-b + math.sqrt(max(0.0, b * b - 4 * a * c)))
 
 
 def boschloo(counts: TwoCounts, *, alternative: Alternative = "greater") -> RankTest:
@@ -104,8 +117,9 @@ def poisson_e(
     """The E-test of the canary's event rate against `factor` times stable's plus `shift` events per unit of total.
 
     counts: events in any exposure (requests, seconds); shift in the same. Nearly exact at every count, and more
-    powerful than the conditional test. Above some ten thousand events in both arms its grid is replaced by the normal
-    approximation, which agrees there. Raises ValueError for counts that are none, or factor and shift at once.
+    powerful than the conditional test. Where its grid would hold too many events the conditional test (for a factor)
+    and the normal one (for a shift) stand in, which agree there. Raises ValueError for counts that are none, or for
+    factor and shift at once.
 
     Source: Krishnamoorthy and Thomson (2004), J. Stat. Plan. Inference 119, 23-35; scipy.stats.poisson_means_test.
     """
@@ -114,14 +128,17 @@ def poisson_e(
     require_counts(counts)
     if factor != 1 and shift != 0:
         raise ValueError("either a factor or a shift, not both")
-    k1, n1, k2 = counts.canary_events, counts.canary_total, counts.stable_events
-    n2 = counts.stable_total / factor  # a rate over a shorter exposure is a rate multiplied
-    gap = k1 / n1 - k2 / n2 - shift
+    k1, n1, k2, n2 = (
+        round(counts.canary_events),
+        counts.canary_total,
+        round(counts.stable_events),
+        counts.stable_total,
+    )
+    n2 /= factor  # a rate over a shorter exposure is a rate multiplied
     base = (k1 + k2 - shift * n1) / (n1 + n2)  # stable's rate if the hypothesis holds
     if k1 + k2 > 0 and math.sqrt((max(base + shift, 0) * n1 + 1) * (max(base, 0) * n2 + 1)) > _LARGEST_GRID:
-        z = gap / math.sqrt(k1 / n1**2 + k2 / n2**2)
-        return RankTest(z, _NORMAL.cdf(-z if alternative == "greater" else z))
-    first, second = (round(k1), n1), (round(k2), n2)
+        return _many_events(k1, n1, k2, n2, shift, alternative)
+    first, second = (k1, n1), (k2, n2)
     mirrored = {"greater": "less", "less": "greater"}
     if shift < 0:
         first, second, shift, alternative = second, first, -shift, mirrored[alternative]  # type: ignore[assignment]
@@ -132,6 +149,29 @@ def poisson_e(
         return RankTest(-math.inf, float(stats.poisson.cdf(first[0], mean)))  # holds whatever stable's rate is
     found = stats.poisson_means_test(*first, *second, diff=shift, alternative=alternative)
     return RankTest(float(found.statistic), min(1.0, float(found.pvalue)))
+
+
+def _many_events(
+    k1: int, n1: float, k2: int, n2: float, shift: float, alternative: Literal["greater", "less"]
+) -> RankTest:
+    """The E-test's p-value where there are events enough to know one rate, or both, well."""
+    from scipy import stats
+
+    gap = k1 / n1 - k2 / n2 - shift
+    z = gap / math.sqrt(k1 / n1**2 + k2 / n2**2)
+    above = alternative == "greater"
+    if shift == 0:
+        chance = n1 / (n1 + n2)
+        p = stats.binom.sf(k1 - 1, k1 + k2, chance) if above else stats.binom.cdf(k1, k1 + k2, chance)
+    elif k1 < _FEW:  # stable's rate is known well; the canary's events are what is left to chance
+        mean = max(0.0, n1 * (k2 / n2 + shift))
+        p = stats.poisson.sf(k1 - 1, mean) if above else stats.poisson.cdf(k1, mean)
+    elif k2 < _FEW:
+        mean = max(0.0, n2 * (k1 / n1 - shift))
+        p = stats.poisson.cdf(k2, mean) if above else stats.poisson.sf(k2 - 1, mean)
+    else:
+        return RankTest(z, _NORMAL.cdf(-z if above else z))
+    return RankTest(z, min(1.0, float(p)))
 
 
 def rate_ratio(

@@ -200,10 +200,19 @@ def test_fisher_never_exceeds_its_level(odds):
 
 
 def test_the_normal_form_of_fisher_joins_the_exact_one():
-    exact = counts.fisher_exact(TwoCounts(500_500, 10**8, 498_000, 10**8))
-    normal = counts.fisher_exact(TwoCounts(5_005_000, 10**9, 4_980_000, 10**9))
-    z = stats.norm.isf(exact)
-    assert stats.norm.isf(normal) == pytest.approx(z * math.sqrt(10), rel=0.01)
+    exact = counts.fisher_exact(TwoCounts(500_500, 4 * 10**8, 498_000, 4 * 10**8))
+    normal = counts.fisher_exact(TwoCounts(500_500, 6 * 10**8, 498_000, 6 * 10**8))
+    assert normal == pytest.approx(exact, rel=0.005)
+
+
+def test_a_wide_fisher_distribution_is_summed_where_it_lies():
+    values, weights = counts.noncentral_hypergeometric(canary=10**6, stable=9 * 10**6, events=10**6, odds_ratio=1.5)
+    assert len(values) < 50_000
+    assert float(weights.sum()) == pytest.approx(1)
+    # at the mean the odds of the four cells are the odds ratio, but for terms of 1/variance
+    mean = float(values @ weights)
+    left = mean * (9 * 10**6 - 10**6 + mean) / ((10**6 - mean) * (10**6 - mean))
+    assert left == pytest.approx(1.5, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -224,11 +233,21 @@ def test_the_e_test_of_a_factor_is_that_of_a_shorter_exposure():
     )
 
 
-def test_the_normal_form_of_the_e_test_joins_the_grid():
-    grid = counts.poisson_e(TwoCounts(14_000, 1e6, 13_700, 1e6))
-    normal = counts.poisson_e(TwoCounts(16_000, 1e6, 16_000 - 300 * math.sqrt(16 / 14), 1e6))
-    assert normal.statistic == pytest.approx(grid.statistic, rel=0.01)
-    assert normal.p == pytest.approx(grid.p, rel=0.05)
+@pytest.mark.parametrize(
+    ("few", "many", "shift"),
+    # below and just above where the grid ends; the exposure is moved so that the answer should not be
+    [
+        ((2900, 1e6, 2800, 1e6), (3100, 1e6, 3100 - 100 * math.sqrt(31 / 29), 1e6), 0.0),
+        ((30, 1e4, 2e5, 1e8), (30, 1e4, 4e5, 2e8), 0.0),
+        ((30, 1e4, 2e5, 1e8), (30, 1e4, 4e5, 2e8), 0.0001),
+        ((400, 1e5, 2e4, 1e7), (400, 1e5, 2.4e4, 1.2e7), 0.0015),
+    ],
+)
+@pytest.mark.parametrize("alternative", ["greater", "less"])
+def test_many_events_join_the_grid(few, many, shift, alternative):
+    grid = counts.poisson_e(TwoCounts(*few), shift=shift, alternative=alternative)
+    beyond = counts.poisson_e(TwoCounts(*many), shift=shift, alternative=alternative)
+    assert stats.norm.isf(beyond.p) == pytest.approx(stats.norm.isf(grid.p), abs=0.08)
 
 
 @pytest.mark.parametrize("shift", [0.01, -0.01])
