@@ -210,6 +210,10 @@ class Store(Protocol):
         """
         ...
 
+    async def find_request(self, namespace: str, request_id: str) -> tuple[str, str] | None:
+        """(run id, body digest) of the request that came under this id, while it is remembered."""
+        ...
+
     async def get_run(self, namespace: str, run_id: str) -> RunRecord: ...
     async def list_runs(self, where: RunFilter, limit: int, after: str = "") -> Page[RunRecord]:
         """Newest first by (created_at, id)."""

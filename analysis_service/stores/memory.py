@@ -196,6 +196,11 @@ class MemoryStore:
         self._touch(entry)
         return entry.record(), True
 
+    async def find_request(self, namespace: str, request_id: str) -> tuple[str, str] | None:
+        self._check_open()
+        known = self._requests.get((namespace, request_id))
+        return None if known is None else (known.run_id, known.body_digest)
+
     async def get_run(self, namespace: str, run_id: str) -> RunRecord:
         self._check_open()
         return self._run(run_id, namespace).record()

@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,6 +29,7 @@ from analysis_service.stores.base import (
     RunEvent,
     RunFilter,
     RunRecord,
+    StoreError,
     StoreInfo,
     TemplateRecord,
     Unavailable,
@@ -91,7 +93,10 @@ class SqliteStore:
         Raises Unavailable (in use, not writable, wrong place) or Damaged, with a sentence; the file is untouched.
         """
         file = await asyncio.to_thread(open_store_file, path, allow_network_file_system=allow_network_file_system)
-        return cls(file, on_fatal, events_kept)
+        store = cls(file, on_fatal, events_kept)
+        with suppress(StoreError):  # on a full disk the leases of a process that was killed run out by themselves
+            await store._write(store._writes.drop_leases)
+        return store
 
     # templates
 
@@ -130,6 +135,9 @@ class SqliteStore:
             self._committed = max(self._committed, sequence)
         else:
             self._recent.read(record, sequence, self._committed)
+
+    async def find_request(self, namespace: str, request_id: str) -> tuple[str, str] | None:
+        return await self._read(lambda rows: rows.find_request(namespace, request_id))
 
     async def get_run(self, namespace: str, run_id: str) -> RunRecord:
         self._check_open()

@@ -401,6 +401,19 @@ class Rows:
 
     # the rest
 
+    def find_request(self, namespace: str, request_id: str) -> tuple[str, str] | None:
+        """(run id, body digest)."""
+        row = self._db.execute(
+            "SELECT body_digest, run_id, at, digest FROM request WHERE namespace = ? AND id = ?",
+            (namespace, request_id),
+        ).fetchone()
+        if row is None:
+            return None
+        body_digest, run_id, at, digest = row
+        if digest != request_digest(namespace, request_id, body_digest, run_id, at):
+            raise Damaged(f"what is known of request id {request_id} fails its digest")
+        return run_id, body_digest
+
     def live_runs(self) -> int:
         (count,) = self._one("SELECT count(*) FROM run WHERE done = 0")
         return int(count)

@@ -340,6 +340,10 @@ class Writes:
             self._fail("after_claim")
         return claims
 
+    def drop_leases(self) -> None:
+        """At opening: the file is this process's alone, so whoever held a lease is gone."""
+        self._db.execute("DELETE FROM lease")
+
     def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
         self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?)", (owner, rules.micros(now + lease)))
 

@@ -179,6 +179,12 @@ class StoreSuite:
             await store.create_run(NewRun(a_run("b"), due_at=NOW, request_id="r", body_digest="e"), NOW)
         assert caught.value.run_id == run.id
 
+    async def test_what_came_under_a_request_id_is_known(self, store: Store) -> None:
+        assert await store.find_request("ns", "r") is None
+        run = await created(store, request_id="r", body_digest="d")
+        assert await store.find_request("ns", "r") == (run.id, "d")
+        assert await store.find_request("other", "r") is None
+
     async def test_request_ids_of_other_namespaces_are_others(self, store: Store) -> None:
         await created(store, request_id="r", body_digest="d")
         assert await created(store, a_run("a", "other"), request_id="r", body_digest="e")
