@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from analysis_service.core.arguments import provider_names, strings
 from analysis_service.core.limits import is_int
 from analysis_service.core.model import Argument, Metric, Template
-from analysis_service.core.problem import Problem, Severity, child, echo, grouped
+from analysis_service.core.problem import Collector, Problem, Severity, child, echo, grouped
 from analysis_service.core.scalars import CONTROL
 from analysis_service.core.shape import suggest
 from analysis_service.core.tags import ArgumentError, Tag, go_escape, tags
@@ -31,27 +31,24 @@ _JSON_KNOWS = re.compile(r'(\\u[0-9a-f]{4}|\\["\\bfnrt]|[^\\])*')
 
 def check_template_arguments(template: Template, *, strict: bool = False) -> list[Problem]:
     """What a template's own text says: tags against declarations. Other templates may declare more: warnings."""
-    found: list[Problem] = []
+    found = Collector()
     declared = {argument.name for argument in template.args}
     used: set[str] = set()
     for index, metric in enumerate(template.metrics):
         for path, tag in _tags(metric, f"spec.metrics[{index}]", found):
             used.add(tag.name.removeprefix(ARGS))
-            problem = _undeclared(path, tag, declared, metric)
-            if problem is not None:
-                found.append(problem)
+            _check_tag(path, tag, declared, metric, found, "warning")
     alone = not template.templates
     for index, argument in enumerate(template.args):
         where = f"spec.args[{index}]"
         if argument.name not in used and alone and template.metrics:
             text = f"argument '{echo(argument.name)}' is not used"
-            found.append(Problem("UnusedArg", where, text, severity="warning"))
-        found += _argument_problems(argument, where, strict=strict)
+            found.add(Problem("UnusedArg", where, text, severity="warning"))
+        found.extend(_argument_problems(argument, where, strict=strict))
     secrets = {a.name for a in template.args if a.value_from is not None and a.value_from.secret_key_ref is not None}
     values = {a.name: a.value for a in template.args if a.value is not None and a.name not in secrets}
-    for index, metric in enumerate(template.metrics):
-        found += _uses(metric, f"spec.metrics[{index}]", values, secrets, strict=strict)
-    return found
+    _check_uses(template, values, secrets, found, strict=strict)
+    return found.found
 
 
 def check_arguments(
@@ -66,16 +63,15 @@ def check_arguments(
     supplied: what the caller gives; None when the template's own values are all there is. allow_extra: names that
     nobody declares are dropped without a word, as a Rollout's are. Paths are `args.<name>` and `spec.metrics[i]...`.
     """
-    found: list[Problem] = []
+    found = Collector()
     declared = {argument.name: argument for argument in template.args}
     given = {argument.name: argument for argument in supplied or ()}
     for name, argument in given.items():
-        if name not in declared:
-            if not allow_extra:
-                text = f"no template declares an argument '{echo(name)}'"
-                found.append(Problem("UnknownArg", child("args", name), text, hint=suggest(name, declared)))
-            continue
-        found += _argument_problems(argument, child("args", name), strict=strict)
+        if name in declared:
+            found.extend(_argument_problems(argument, child("args", name), strict=strict))
+        elif not allow_extra and not found.full():
+            text = f"no template declares an argument '{echo(name)}'"
+            found.add(Problem("UnknownArg", child("args", name), text, hint=suggest(name, declared)))
     values: dict[str, str] = {}
     secrets: set[str] = set()
     for name, argument in declared.items():
@@ -84,19 +80,18 @@ def check_arguments(
         reference = chosen.value_from or argument.value_from
         if reference is not None and reference.secret_key_ref is not None:
             secrets.add(name)
-            found += _secret_reference(name, reference.secret_key_ref.name)
+            found.extend(_secret_reference(name, reference.secret_key_ref.name))
         elif chosen.value is not None:
             values[name] = chosen.value
         elif reference is None:
             by = f" by template '{template.name}'" if template.name else ""
-            found.append(Problem("MissingArg", child("args", name), f"required{by}, not supplied"))
+            found.add(Problem("MissingArg", child("args", name), f"required{by}, not supplied"))
+    names = set(declared)
     for index, metric in enumerate(template.metrics):
         for path, tag in _tags(metric, f"spec.metrics[{index}]", found):
-            problem = _undeclared(path, tag, set(declared), metric)
-            if problem is not None:
-                found.append(_as_error(problem))
-        found += _uses(metric, f"spec.metrics[{index}]", values, secrets, strict=strict)
-    return found
+            _check_tag(path, tag, names, metric, found, "error")
+    _check_uses(template, values, secrets, found, strict=strict)
+    return found.found
 
 
 def check_secret(argument: str, secret: str, value: str, *, strict: bool = False) -> list[Problem]:
@@ -119,7 +114,7 @@ def _trap(strict: bool) -> Severity:
     return "error" if strict else "warning"
 
 
-def _tags(metric: Metric, base: str, found: list[Problem]) -> Iterator[tuple[str, Tag]]:
+def _tags(metric: Metric, base: str, found: Collector) -> Iterator[tuple[str, Tag]]:
     for where, text in strings(metric):
         if "{{" not in text:
             continue
@@ -129,24 +124,29 @@ def _tags(metric: Metric, base: str, found: list[Problem]) -> Iterator[tuple[str
         except ArgumentError:
             at = text.rfind("{{")
             message = f"'{{{{' at character {at + 1} is never closed"
-            found.append(Problem("UnclosedTag", path, message, hint="Close it with }}."))
+            found.add(Problem("UnclosedTag", path, message, hint="Close it with }}."))
 
 
-def _undeclared(path: str, tag: Tag, declared: set[str], metric: Metric) -> Problem | None:
+def _check_tag(path: str, tag: Tag, declared: set[str], metric: Metric, found: Collector, undeclared: Severity) -> None:
+    """Report a tag that cannot be filled in; `undeclared` is how much an argument of no declaration weighs."""
     name = tag.name
-    if name.startswith(ARGS) and name.removeprefix(ARGS) in declared:
-        return None
+    if (name.startswith(ARGS) and name.removeprefix(ARGS) in declared) or (found.full() and found.full("warning")):
+        return
     shown = f"{{{{{echo(name)}}}}}"
-    if name.startswith(ARM):
-        if "compare" in provider_names(metric.provider):
-            return _unknown_arm(path, name.removeprefix(ARM), shown, metric)
-        text = f"{shown} has a meaning in a comparison only"
-        return Problem("UndeclaredArg", path, text, severity="error")
-    if not name.startswith(ARGS):
+    if name.startswith(ARM) and "compare" in provider_names(metric.provider):
+        problem = _unknown_arm(path, name.removeprefix(ARM), shown, metric)
+        if problem is not None:
+            found.add(problem)
+    elif name.startswith(ARM):
+        found.add(Problem("UndeclaredArg", path, f"{shown} has a meaning in a comparison only"))
+    elif name.startswith(ARGS):
+        hint = suggest(name.removeprefix(ARGS), declared) if declared else "Declare it under spec.args."
+        found.add(Problem("UndeclaredArg", path, f"{shown} is not declared", hint=hint, severity=undeclared))
+    else:
         hint = suggest(f"args.{name}", [f"args.{known}" for known in declared])
-        return Problem("UndeclaredArg", path, f"{shown} is unknown; only {{{{args.<name>}}}} is filled in", hint=hint)
-    hint = suggest(name.removeprefix(ARGS), declared) if declared else "Declare it under spec.args."
-    return Problem("UndeclaredArg", path, f"{shown} is not declared", hint=hint, severity="warning")
+        found.add(
+            Problem("UndeclaredArg", path, f"{shown} is unknown; only {{{{args.<name>}}}} is filled in", hint=hint)
+        )
 
 
 def _unknown_arm(path: str, name: str, shown: str, metric: Metric) -> Problem | None:
@@ -157,10 +157,6 @@ def _unknown_arm(path: str, name: str, shown: str, metric: Metric) -> Problem | 
             text = f"{shown} has no value in arm '{arm}'"
             return Problem("UndeclaredArm", path, text, hint=suggest(name, values))
     return None
-
-
-def _as_error(problem: Problem) -> Problem:
-    return Problem(problem.code, problem.path, problem.message, hint=problem.hint)
 
 
 def _argument_problems(argument: Argument, path: str, *, strict: bool) -> Iterator[Problem]:
@@ -192,6 +188,16 @@ def _secret_reference(name: str, secret: str) -> Iterator[Problem]:
         yield Problem("SecretOutsideNamespace", child("args", name), text, hint="Name a secret of this namespace.")
 
 
+def _check_uses(
+    template: Template, values: dict[str, str], secrets: set[str], found: Collector, *, strict: bool
+) -> None:
+    for index, metric in enumerate(template.metrics):
+        for problem in _uses(metric, f"spec.metrics[{index}]", values, secrets, strict=strict):
+            found.add(problem)
+            if found.full(problem.severity):
+                return
+
+
 def _uses(metric: Metric, base: str, values: dict[str, str], secrets: set[str], *, strict: bool) -> Iterator[Problem]:
     for where, text in strings(metric):
         if "{{" not in text:
@@ -200,12 +206,17 @@ def _uses(metric: Metric, base: str, values: dict[str, str], secrets: set[str], 
             found = list(tags(text))
         except ArgumentError:
             continue
-        for tag in found:
+        judged: set[tuple[str, str]] = set()
+        for tag, quote in zip(found, _quotes(text, [tag.start for tag in found]), strict=True):
             name = tag.name.removeprefix(ARGS)
+            if (name, quote) in judged:  # the same value in the same kind of place: said once
+                continue
+            judged.add((name, quote))
             if name in secrets:
                 yield from _secret_use(f"{base}.{where}", where, name, strict=strict)
             elif name in values:
-                yield from _value_use(f"{base}.{where}", where, text, tag, name, values[name], strict=strict)
+                whole = text[: tag.start].strip() == "" == text[tag.end :].strip()
+                yield from _value_use(f"{base}.{where}", where, name, values[name], quote, whole=whole, strict=strict)
 
 
 def _secret_use(path: str, where: str, name: str, *, strict: bool) -> Iterator[Problem]:
@@ -218,47 +229,47 @@ def _secret_use(path: str, where: str, name: str, *, strict: bool) -> Iterator[P
         yield Problem("SecretInQuery", path, text, hint=hint, severity=_trap(strict))
 
 
-def _value_use(path: str, where: str, text: str, tag: Tag, name: str, value: str, *, strict: bool) -> Iterator[Problem]:
-    shown = echo(value)
-    whole = text[: tag.start].strip() == "" == text[tag.end :].strip()
+def _value_use(
+    path: str, where: str, name: str, value: str, quote: str, *, whole: bool, strict: bool
+) -> Iterator[Problem]:
+    """quote: the quote that the tag stands inside of, if any. whole: the tag is the whole text."""
+    shown, weight = echo(value), _trap(strict)
+    ends = bool(quote) and (quote in value or "\\" in value or "\n" in value)
     if where in CONDITIONS:
-        quote = _inside_quotes(text, tag.start)
-        if quote:
-            if quote in value or "\\" in value:
-                message = f"args.{name} would end the text it stands in; got '{shown}'"
-                yield Problem("ArgInExpression", path, message, severity=_trap(strict))
-        elif not (_LITERAL.fullmatch(value) or _LITERALS.fullmatch(value)):
-            wanted = "the whole condition comes from" if whole else "must be a number literal here:"
+        if ends:
+            message = f"args.{name} would end the text it stands in; got '{shown}'"
+            yield Problem("ArgInExpression", path, message, severity=weight)
+        elif not quote and not (_LITERAL.fullmatch(value) or _LITERALS.fullmatch(value)):
             message = f"args.{name} must be a number literal here; got '{shown}'"
             if whole:
-                message = f"{wanted} args.{name}; got '{shown}'"
-            yield Problem("ArgInExpression", path, message, severity=_trap(strict))
+                message = f"the whole condition comes from args.{name}; got '{shown}'"
+            yield Problem("ArgInExpression", path, message, severity=weight)
     elif where in LIMITS:
         if whole and not is_int(value):
-            message = f"'{shown}' from args.{name} is not an integer"
-            yield Problem("NotAnInteger", path, message, severity=_trap(strict))
+            yield Problem("NotAnInteger", path, f"'{shown}' from args.{name} is not an integer", severity=weight)
     elif where == "interval":
         if whole and not value:
             message = f"args.{name} is empty: the metric would have no interval"
-            yield Problem("EmptyInterval", path, message, severity=_trap(strict))
-    elif where.startswith("provider.") and not _NOT_A_QUERY.search("." + where):
-        quote = _inside_quotes(text, tag.start)
-        if quote and (quote in value or "\\" in value or "\n" in value):
-            message = f"args.{name} would end the quoted text it stands in; got '{shown}'"
-            hint = f"Values here may not hold {quote}, a backslash or a line break; quote them before you supply them."
-            yield Problem("ArgInQuery", path, message, hint=hint, severity=_trap(strict))
+            yield Problem("EmptyInterval", path, message, severity=weight)
+    elif ends and where.startswith("provider.") and not _NOT_A_QUERY.search("." + where):
+        message = f"args.{name} would end the quoted text it stands in; got '{shown}'"
+        hint = f"Values here may not hold {quote}, a backslash or a line break; quote them before you supply them."
+        yield Problem("ArgInQuery", path, message, hint=hint, severity=weight)
 
 
-def _inside_quotes(text: str, at: int) -> str:
-    """The quote that a place in an expression or query is inside of, "" if it is in none."""
+def _quotes(text: str, places: Sequence[int]) -> list[str]:
+    """For each place (ascending) the quote of an expression or query that it is inside of, "" if it is in none."""
+    found: list[str] = []
     quote, index = "", 0
-    while index < at:
-        character = text[index]
-        if quote and character == "\\" and quote != "`":
+    for place in places:
+        while index < place:
+            character = text[index]
+            if quote and character == "\\" and quote != "`":
+                index += 1
+            elif quote:
+                quote = "" if character == quote else quote
+            elif character in "\"'`":
+                quote = character
             index += 1
-        elif quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'`":
-            quote = character
-        index += 1
-    return quote
+        found.append(quote)
+    return found

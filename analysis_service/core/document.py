@@ -9,6 +9,7 @@ that later stages keep quiet about it.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from analysis_service.core import jsontext
@@ -59,7 +60,7 @@ def parse_documents(data: bytes | str) -> tuple[Document, ...]:
     Raises DocumentError as `parse_document` does.
     """
     text = _decode(data)
-    hidden = [_hidden(text, match) for match in CONTROL.finditer(text)][:10]
+    hidden = [_hidden(text, match) for match in islice(CONTROL.finditer(text), 10)]  # ten are enough to see
     if hidden:  # shown as replacement characters, so that the rest can still be read and the place be named
         text = CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
     try:

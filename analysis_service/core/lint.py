@@ -10,7 +10,8 @@ from analysis_service.core.argument_problems import check_arguments, check_templ
 from analysis_service.core.condition_problems import REFUSED, condition_findings
 from analysis_service.core.model import Template
 from analysis_service.core.nodes import Source
-from analysis_service.core.problem import MAX_PROBLEMS, DocumentError, Problem, Severity, errors
+from analysis_service.core.problem import DocumentError, Problem, Severity, errors, limited
+from analysis_service.core.problems import MAX_METRICS
 from analysis_service.core.problems import problems as template_problems
 from analysis_service.core.template import ALL_KINDS, Parsed, read, read_all
 from analysis_service.core.wire import RUN
@@ -64,12 +65,12 @@ def check(parsed: Parsed, *, strict: bool = False, gate: bool = False) -> Checke
         found += check_arguments(template, strict=strict)
     else:
         found += check_template_arguments(template, strict=strict)
-    placed = [_placed(problem, parsed.source) for problem in found]
+    placed = [_placed(problem, parsed.source) for problem in limited(found)]
     placed += _conditions(template, parsed.source, strict=strict)
     known = [problem.path for problem in parsed.problems if problem.severity == "error"]
     fresh = [problem for problem in placed if not any(_related(problem.path, path) for path in known)]
     together = dict.fromkeys((*parsed.problems, *fresh))
-    return Checked(parsed, tuple(sorted(together, key=attrgetter("line", "column"))[:MAX_PROBLEMS]))
+    return Checked(parsed, limited(sorted(together, key=attrgetter("line", "column"))))
 
 
 def condition_problems(template: Template, *, strict: bool = False, base: str = "spec") -> list[Problem]:
@@ -78,7 +79,7 @@ def condition_problems(template: Template, *, strict: bool = False, base: str = 
 
 
 def _conditions(template: Template, source: Source | None, *, strict: bool, base: str = "spec") -> Iterator[Problem]:
-    for index, metric in enumerate(template.metrics):
+    for index, metric in enumerate(template.metrics[:MAX_METRICS]):
         for remark in condition_findings(metric):
             path = f"{base}.metrics[{index}].{remark.field}"
             refused = remark.code in REFUSED or (strict and remark.code in _TRAPS)

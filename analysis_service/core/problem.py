@@ -43,13 +43,43 @@ class DocumentError(Exception):
     """A document that cannot be used. `problems` holds all that was found, warnings included, at most 50."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)[:MAX_PROBLEMS]
+        self.problems = limited(problems)
         super().__init__("; ".join(str(problem) for problem in self.problems))
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """The problems that forbid using the document."""
     return tuple(problem for problem in problems if problem.severity == "error")
+
+
+class Collector:
+    """Gathers problems, at most 50 errors and 50 warnings: a hostile document can hold ten thousand mistakes."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+        self._left: dict[str, int] = {"error": MAX_PROBLEMS, "warning": MAX_PROBLEMS}
+
+    def full(self, severity: Severity = "error") -> bool:
+        """Whether more of this weight would be dropped: ask before working out an expensive hint."""
+        return self._left[severity] <= 0
+
+    def add(self, problem: Problem) -> None:
+        if not self.full(problem.severity):
+            self._left[problem.severity] -= 1
+            self.found.append(problem)
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.add(problem)
+
+
+def limited(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """At most 50 of them, in their order; warnings give way to errors, or a document could hide one behind them."""
+    found = tuple(problems)
+    if len(found) <= MAX_PROBLEMS:
+        return found
+    chosen = sorted(range(len(found)), key=lambda index: found[index].severity != "error")[:MAX_PROBLEMS]
+    return tuple(found[index] for index in sorted(chosen))
 
 
 def child(path: str, key: str | int) -> str:

@@ -54,7 +54,7 @@ def problems(template: Template, *, strict: bool = False, gate: bool = False, ba
     Values that hold `{{` are left alone: judge them again once arguments are filled in.
     """
     found = list(_template_findings(template, base))
-    for index, metric in enumerate(template.metrics):
+    for index, metric in enumerate(template.metrics[:MAX_METRICS]):
         path = f"{base}.metrics[{index}]"
         found += _metric_findings(metric, path)
         if gate and _endless(metric):
@@ -71,6 +71,7 @@ def _template_findings(template: Template, base: str) -> Iterator[Finding]:
         yield "NoMetrics", f"{base}.metrics", "at least one metric is required", ""
     if len(metrics) > MAX_METRICS:
         yield "TooManyMetrics", f"{base}.metrics", f"{len(metrics)} metrics; limit {MAX_METRICS}", ""
+        return
     first: dict[str, int] = {}
     for index, metric in enumerate(metrics):
         if metric.name in first and metric.name:

@@ -29,7 +29,8 @@ _OCTAL, _HEX = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _OCTAL_11 = re.compile(r"[-+]?0[0-9]+", re.ASCII)
-_UNDERSCORED = re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?|0b[01_]+|0x[0-9a-fA-F_]*_[0-9a-fA-F_]*", re.ASCII)
+_GROUPED = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?|0x[0-9a-fA-F_]+", re.ASCII)  # if it holds a "_"
+_BINARY = re.compile(r"0b[01_]+")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?", re.ASCII)
 _STARTS_A_NUMBER = frozenset("+-.0123456789")
 _MAX_DIGITS = 20
@@ -64,7 +65,7 @@ def read_scalar(text: str, at: Position, *, quoted: bool) -> tuple[ScalarNode, C
 def _number(text: str, at: Position) -> tuple[ScalarNode, Complaint | None]:
     if _SEXAGESIMAL.fullmatch(text):
         return ScalarNode(text, text, at, "time"), None
-    if _UNDERSCORED.fullmatch(text):
+    if _BINARY.fullmatch(text) or ("_" in text and _GROUPED.fullmatch(text)):
         bare = text.replace("_", "")
         return _integer(bare, at, "int", text) if "." not in bare else (ScalarNode(float(bare), text, at, "int"), None)
     if _OCTAL_11.fullmatch(text):

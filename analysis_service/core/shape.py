@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from analysis_service.core.nodes import BrokenNode, ListNode, MapNode, Node, Position, ScalarNode, from_plain, plain
-from analysis_service.core.problem import Problem, Severity, child, echo
+from analysis_service.core.problem import Collector, Problem, Severity, child, echo
 from analysis_service.core.wire_providers import PLUGIN, PROVIDERS
 from analysis_service.core.wire_types import (
     Anything,
@@ -38,13 +38,28 @@ class Shaper:
     """Collects problems while it reads. One per document."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self._collected = Collector()
         self._comparing = 0
 
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(self._collected.found)
+
+    def include(self, problems: Iterable[Problem]) -> None:
+        """Take over what was found before the shape was looked at."""
+        self._collected.extend(problems)
+
     def report(
-        self, code: str, path: str, message: str, at: Position, hint: str = "", severity: Severity = "error"
+        self,
+        code: str,
+        path: str,
+        message: str,
+        at: Position,
+        hint: str = "",
+        severity: Severity = "error",
+        length: int = 1,
     ) -> None:
-        self.problems.append(Problem(code, path, message, at.line, at.column, hint, severity))
+        self._collected.add(Problem(code, path, message, at.line, at.column, hint, severity, length))
 
     def read(self, shape: Type, node: Node, path: str) -> Any:
         """The node's plain value, or MISSING if it is null or not of this shape."""
@@ -71,8 +86,8 @@ class Shaper:
 
     def unknown(self, code: str, noun: str, word: str, known: Iterable[str], path: str, at: Position) -> None:
         """Report a word that is not among the known ones, with the nearest of them."""
-        self.report(code, path, f"unknown {noun} '{echo(word)}'", at, suggest(word, known))
-        self.problems[-1] = _underlined(self.problems[-1], len(word))
+        if not self._collected.full():
+            self.report(code, path, f"unknown {noun} '{echo(word)}'", at, suggest(word, known), length=len(word))
 
     def _complete(self, shape: Object, node: MapNode, path: str) -> None:
         present = {entry.key for entry in node.entries if not _is_null(entry.node)}
@@ -246,7 +261,7 @@ def check_provider(provider: Any, path: str) -> list[Problem]:
     """What is wrong with the shape of a provider whose arguments are filled in."""
     shaper = Shaper()
     shaper.read(ProviderUnion(), from_plain(provider), path)
-    return shaper.problems
+    return list(shaper.problems)
 
 
 def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
@@ -270,19 +285,6 @@ def kind_of(node: Node) -> str:
     if value is None:
         return "nothing"
     return {bool: "boolean", int: "integer", float: "number", str: "string"}[type(value)]
-
-
-def _underlined(problem: Problem, length: int) -> Problem:
-    return Problem(
-        problem.code,
-        problem.path,
-        problem.message,
-        problem.line,
-        problem.column,
-        problem.hint,
-        problem.severity,
-        length,
-    )
 
 
 def _is_null(node: Node) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 OPEN, CLOSE = "{{", "}}"
+MAX_FILLED = 1 << 20  # characters of values in one text: a long value in a thousand places is an attack
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 
@@ -39,13 +40,16 @@ def tags(text: str) -> Iterator[Tag]:
 def fill(text: str, value_of: Callable[[Tag], str | None]) -> str:
     """The text with every tag replaced; a tag without a value fails, the last one of them being named."""
     parts: list[str] = []
-    done, unknown = 0, None
+    done, unknown, length = 0, None, 0
     for tag in tags(text):
         value = value_of(tag)
         if value is None:
             unknown, value = tag, ""
         parts += (text[done : tag.start], value)
         done = tag.end
+        length += len(value)
+        if length > MAX_FILLED:
+            raise ArgumentError(f"the arguments fill in more than {MAX_FILLED} characters")
     if unknown is not None:
         raise ArgumentError(f"failed to resolve {OPEN}{unknown.inside}{CLOSE}")
     return "".join(parts) + text[done:]

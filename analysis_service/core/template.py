@@ -12,7 +12,7 @@ import msgspec
 from analysis_service.core.document import Document, parse_document, parse_documents
 from analysis_service.core.model import RunSpec, Template, Value
 from analysis_service.core.nodes import MapNode, Node, ScalarNode, Source, from_plain
-from analysis_service.core.problem import MAX_PROBLEMS, Problem, echo
+from analysis_service.core.problem import Problem, echo, limited
 from analysis_service.core.shape import Shaper, kind_of, suggest
 from analysis_service.core.wire import API_VERSION, CLUSTER_TEMPLATE, DOCUMENTS, RUN, TEMPLATE
 
@@ -83,7 +83,7 @@ def read_value(value: Any, kinds: Sequence[str] = ALL_KINDS) -> Parsed:
 def understand(document: Document, kinds: Sequence[str] = ALL_KINDS) -> Parsed:
     """Read a parsed document against the shape of its kind."""
     shaper = Shaper()
-    shaper.problems.extend(document.problems)
+    shaper.include(document.problems)
     root = document.root
     kind = _kind(shaper, root, kinds)
     content: Template | RunDocument = Template(name="")
@@ -91,7 +91,7 @@ def understand(document: Document, kinds: Sequence[str] = ALL_KINDS) -> Parsed:
         values = shaper.object(DOCUMENTS[kind], root, "")
         if isinstance(values, dict):
             content = _run(values) if kind == RUN else _template(values, cluster_scope=kind == CLUSTER_TEMPLATE)
-    return Parsed(kind, content, document.source, tuple(shaper.problems[:MAX_PROBLEMS]))
+    return Parsed(kind, content, document.source, limited(shaper.problems))
 
 
 def _kind(shaper: Shaper, root: Node, kinds: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ _NANOSECONDS = {
 _LIMIT = 1 << 63  # Go keeps nanoseconds in an int64
 _DIGITS = "0123456789"  # ASCII only: str.isdigit would take full-width digits
 _FIRST_NON_ASCII = 0x80
+_MAX_LENGTH = 256  # characters; Go has no bound, and nobody writes such a duration
 _CACHE = 4096  # templates hold few different durations, and they are read at every reconcile
 
 
@@ -30,6 +31,8 @@ def parse_duration(text: str) -> timedelta:
     Raises ValueError with Go's words: `time: invalid duration "x"`, `time: missing unit in duration "5"`,
     `time: unknown unit "d" in duration "1d"`.
     """
+    if len(text) > _MAX_LENGTH:
+        raise _invalid(text[:_MAX_LENGTH])
     rest = text[1:] if text[:1] in ("-", "+") else text
     if rest == "0":
         return timedelta()

@@ -88,6 +88,11 @@ def test_unclosed_braces_quote_the_metric_as_go_would() -> None:
     )
 
 
+def test_a_long_value_in_many_places_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="more than 1048576 characters"):
+        resolve_metric(metric(successCondition="{{args.a}}" * 10_000), args(a="x" * 10_000))
+
+
 def test_a_metric_without_tags_is_returned_itself() -> None:
     subject = metric()
     assert resolve_metric(subject, args(a="1")) is subject

@@ -168,6 +168,10 @@ def test_every_value_knows_its_place() -> None:
         '{"a": "' + "\\n" * 120_000 + '"}',
         "%TAG ! tag:x,2000:\n" * 10_000,
         "{[" * 100_000,
+        "a: 0" + "_" * 250_000 + "x",
+        "a: 0x" + "_" * 250_000 + "x",
+        "a: " + "1:0" * 80_000 + "x",
+        "\x01" * 250_000,
     ],
 )
 def test_hostile_texts_are_cheap(text: str) -> None:

@@ -4,6 +4,7 @@
 """
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,38 @@ def test_other_documents_of_a_file_are_left_alone() -> None:
     assert "WrongKind" in {p.code for p in lint(service)}  # nothing else in the file
     misspelt = good.replace("AnalysisTemplate", "AnalysisTemplat")
     assert [p.code for p in lint(good + "---\n" + misspelt)] == ["WrongKind"]
+
+
+ARGS = "  args: [{name: a, value: '1 || x'}, {name: b}]\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        metric(successCondition="{{args.a}}" * 20_000) + ARGS,
+        metric(provider={"prometheus": {"query": "'{{args.nobody}}'" * 10_000}}) + ARGS,
+        metric(interval="1s" * 100_000),
+        HEAD + "".join(f"  - {{name: m{i}, provider: {{web: {{url: x}}}}}}\n" for i in range(1_500)),
+        HEAD + "  - {name: m}\n  dryRun:\n" + "".join(f"  - {{metricName: 'a{i}.*'}}\n" for i in range(2_000)),
+        HEAD + "  - {" + ", ".join(f"suksessCondition{i}: 1" for i in range(4_000)) + "}\n",
+        metric() + "  args:\n" + "".join(f"  - {{name: argument{i}}}\n" for i in range(3_000)),
+    ],
+    ids=["condition", "query", "duration", "metrics", "rules", "fields", "arguments"],
+)
+def test_ten_thousand_mistakes_are_cheap(text: str) -> None:
+    """A generous bound on processor time: each takes minutes if anything is quadratic."""
+    started = time.process_time()
+    assert 0 < len(lint(text, strict=True)) <= 50
+    assert time.process_time() - started < 10
+
+
+def test_warnings_cannot_hide_an_error() -> None:
+    doubtful = "".join(f"  - {{name: a{i}, value: 1:{i % 50 + 10}}}\n" for i in range(60))
+    text = metric(successCondition="true") + "  args:\n" + doubtful + "  - {name: last, valeu: x}\n"
+    assert len(lint(text)) == 50
+    with pytest.raises(DocumentError) as error:
+        load(text)
+    assert [p.code for p in error.value.problems if p.severity == "error"] == ["UnknownField"]
 
 
 def test_start_up_imports_little() -> None:
