@@ -10,6 +10,7 @@ time bucket are asked once, whoever asks. Providers never retry; here is the one
 """
 
 import asyncio
+import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 10.0
 RETRY_SHARE = 0.1  # retries per question, after the SRE book's per-client budget
 RETRY_BURST = 3.0
+KNOWN_SPECS = 20_000
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -50,6 +52,16 @@ def unwrap(union: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     if name == "plugin" and isinstance(spec, Mapping) and len(spec) == 1:
         name, spec = next(iter(spec.items()))
     return name, spec if isinstance(spec, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A spec that was checked. `spec` is held, so that its id cannot come to mean another."""
+
+    spec: Mapping[str, Any]
+    provider: Provider
+    timeout_seconds: float
+    key: bytes
 
 
 @dataclass(slots=True)
@@ -95,6 +107,8 @@ class Asker:
     _slots: asyncio.Semaphore = field(init=False)
     _asked: dict[bytes, tuple[float, "asyncio.Future[Answer]"]] = field(init=False, default_factory=dict)
     _budgets: dict[bytes, _Budget] = field(init=False, default_factory=dict)
+    _known: dict[tuple[int, str], _Known] = field(init=False, default_factory=dict)
+    _observed: dict[tuple[str, str], Any] = field(init=False, default_factory=dict)
     _swept: float = field(init=False, default=0.0)
     _provider_secrets: _ProviderSecrets = field(init=False)
 
@@ -121,35 +135,34 @@ class Asker:
     async def ask(self, question: Question) -> Answer:
         """The answer, or a ProviderError."""
         name, spec = unwrap(question.provider)
-        try:
-            provider = self.load(name)
-        except LookupError as error:
-            raise BadQuery(str(error.args[0])) from None
-        wrong = provider.check(spec)
-        if wrong:
-            raise BadQuery(wrong[0])
+        known = self._known.get((id(spec), question.namespace))
+        if known is None or known.spec is not spec:
+            known = self._get_to_know(name, spec, question)
+        provider = known.provider
         context = Context(
             at=self.clock.wall(),
             namespace=question.namespace,
             secrets=self._provider_secrets,
-            deadline_seconds=provider.timeout_seconds(spec),
+            deadline_seconds=known.timeout_seconds,
             controller_namespace=self.controller_namespace,
             env=self.environ,
             interval=question.interval,
             run_started_at=question.run_started_at,
             previous=question.previous,
         )
-        key = self._key(name, spec, provider.credentials(spec, context), question)
+        key = known.key if question.previous is None else known.key + _encode(question.previous)
+        if question.strict:
+            key += b"strict"
         while True:
             now = self.clock.monotonic()
-            known = self._asked.get(key)
-            if known is None or now - known[0] >= self._bucket(question.interval):
+            asked = self._asked.get(key)
+            if asked is None or now - asked[0] >= self._bucket(question.interval):
                 break
             self.telemetry.coalesced.labels(name).inc()
             try:
-                return await asyncio.shield(known[1])
+                return await asyncio.shield(asked[1])
             except asyncio.CancelledError:
-                if not known[1].cancelled():
+                if not asked[1].cancelled():
                     raise  # we were cancelled, not the one who asked
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[key] = (now, future)
@@ -172,8 +185,29 @@ class Asker:
         """How old a shared answer may be: never so old that a metric would be given its own last one again."""
         return self.bucket_seconds if interval is None else min(self.bucket_seconds, interval.total_seconds() / 2)
 
-    def _key(self, name: str, spec: Mapping[str, Any], credentials: str, question: Question) -> bytes:
-        return _encode((name, spec, credentials, question.previous or None, question.strict))
+    def _get_to_know(self, name: str, spec: Mapping[str, Any], question: Question) -> "_Known":
+        """What only depends on the spec, worked out once for as long as the spec lives in its run."""
+        try:
+            provider = self.load(name)
+        except LookupError as error:
+            raise BadQuery(str(error.args[0])) from None
+        wrong = provider.check(spec)
+        if wrong:
+            raise BadQuery(wrong[0])
+        timeout = provider.timeout_seconds(spec)
+        context = Context(
+            at=self.clock.wall(),
+            namespace=question.namespace,
+            secrets=self._provider_secrets,
+            controller_namespace=self.controller_namespace,
+            env=self.environ,
+        )
+        key = _encode((name, spec, provider.credentials(spec, context)))
+        known = _Known(spec, provider, timeout, hashlib.blake2b(key, digest_size=16).digest())
+        if len(self._known) >= KNOWN_SPECS:
+            self._known.clear()
+        self._known[id(spec), question.namespace] = known
+        return known
 
     def _sweep(self, now: float) -> None:
         self._swept = now
@@ -214,7 +248,10 @@ class Asker:
             outcome = type(error).__name__
             raise
         finally:
-            self.telemetry.provider_seconds.labels(name, outcome).observe(self.clock.monotonic() - began)
+            observed = self._observed.get((name, outcome))
+            if observed is None:
+                observed = self._observed[name, outcome] = self.telemetry.provider_seconds.labels(name, outcome)
+            observed.observe(self.clock.monotonic() - began)
 
     def _budget(self, name: str, spec: Mapping[str, Any]) -> _Budget:
         key = _encode((name, spec.get("address") or spec.get("url") or ""))

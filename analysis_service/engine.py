@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 import structlog
+from prometheus_client import Counter
 
 from analysis_service.clock import Clock
 from analysis_service.core.model import Look, Run
@@ -57,6 +58,7 @@ class Engine:
     _order: "count[int]" = field(default_factory=count)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _counters: dict[tuple[str, str], Counter] = field(default_factory=dict)
     _draining: bool = False
     _renewed: float = 0.0  # monotonic time at which the last successful renewal began
     _beat: float = 0.0
@@ -266,7 +268,11 @@ class Engine:
 
     def _count(self, before: Run, step: Step) -> None:
         for name, measurement in step.recorded:
-            self.telemetry.measurements.labels(self.measurer.provider_of(step.run, name), measurement.phase.value).inc()
+            key = (self.measurer.provider_of(step.run, name), measurement.phase.value)
+            counter = self._counters.get(key)
+            if counter is None:
+                counter = self._counters[key] = self.telemetry.measurements.labels(*key)
+            counter.inc()
         if step.run.phase.done and not before.phase.done:
             self.telemetry.runs.labels(step.run.phase.value).inc()
             _log.info(

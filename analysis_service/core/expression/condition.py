@@ -38,7 +38,7 @@ class Program(msgspec.Struct, frozen=True):
 class Condition:
     """A parsed condition. Made by `compile_condition`; safe to share and to keep."""
 
-    __slots__ = ("_programs", "flaw", "functions", "names", "source", "tree", "warnings")
+    __slots__ = ("_programs", "explainers", "flaw", "functions", "names", "source", "tree", "warnings")
 
     def __init__(self, source: str, *, with_result: bool = True) -> None:
         self.source = source
@@ -46,6 +46,7 @@ class Condition:
         self.names: tuple[str, ...] = ("result",) if with_result else ()
         self.functions = tuple(n for n in CONDITION_NAMES if n != "result") if with_result else TIME_NAMES
         self._programs: dict[type, Program] = {}
+        self.explainers: dict[type, tuple[Builder, dict[int, Closure]]] = {}  # what `explain` built, by result type
         self.flaw: ExpressionError | None = None  # what is wrong with it whatever the result
         self.warnings: tuple[Remark, ...] = ()
         try:

@@ -58,11 +58,20 @@ class _Explainer:
     def __init__(self, condition: Condition, result: Value, now: datetime | None) -> None:
         self._source = condition.source
         self._result = result
-        self._builder = Builder(condition.types(type_of(type(result)) or ANY))
-        self._frame = Frame(now, 0)
+        kind = type(result)
+        known = condition.explainers.get(kind)
+        if known is None or known[0].slots:  # variables and # have places of their own: built anew each time
+            known = condition.explainers[kind] = (Builder(condition.types(type_of(kind) or ANY)), {})
+        self._builder, self._built = known
+        self._frame = Frame(now, self._builder.slots)
 
     def _value(self, node: Node) -> Value:
-        run = self._builder.build(node)
+        run = self._built.get(id(node))
+        if run is None:
+            slots = self._builder.slots
+            run = self._builder.build(node)
+            if slots == self._builder.slots == 0:  # a part that binds nothing means the same every time
+                self._built[id(node)] = run
         self._frame.slots.extend([None] * (self._builder.slots - len(self._frame.slots)))
         return run(self._result, self._frame)
 
