@@ -48,7 +48,7 @@ def shift_interval(
     that current R drops the continuity correction for the estimate and Kayenta does not.
     """
     x, y = np.asarray(experiment, dtype=np.float64), np.asarray(control, dtype=np.float64)
-    low, high = float(x.min() - y.max()), float(x.max() - y.min())
+    low, high = float(x.min()) - float(y.max()), float(x.max()) - float(y.min())
     quantile = NormalDist().inv_cdf((1 + confidence) / 2)
 
     def difference(shift: float, q: float) -> float:
