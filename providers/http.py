@@ -88,16 +88,19 @@ class Http:
         lookup: Lookup | None = None,
         trust_env: bool = False,
         user_agent: str = "tidegate",
+        ca_pem: str = "",
     ) -> None:
+        """lookup: resolves names, for all connections. ca_pem: trusted besides the system's certificates."""
         self.policy = policy
         self._lookup = lookup or system_lookup
         self._trust_env = trust_env
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._places: weakref.WeakValueDictionary[tuple[str, str, int], asyncio.Semaphore] = (
             weakref.WeakValueDictionary()
         )
-        self._contexts = Contexts()
+        self._contexts = Contexts(ca_pem)
         self._parse = lru_cache(maxsize=1024)(parse_url)
 
     def url(self, text: str, what: str = "address") -> URL:
@@ -106,7 +109,7 @@ class Http:
 
     def deadline(self, seconds: float) -> float:
         """The moment on the loop's clock, `seconds` from now, that all requests of one question share."""
-        return asyncio.get_running_loop().time() + seconds
+        return self._running().time() + seconds
 
     async def send(self, request: Request, deadline: float) -> Response:
         """One request, one whole answer before `deadline` (from `Http.deadline`).
@@ -114,7 +117,7 @@ class Http:
         Raises Unreachable, TimedOut, Throttled (429), TooLarge, NotAllowed (a denied address, a redirect) or
         BadAnswer (not HTTP, undecodable). Every other status is a Response: what it means is the provider's.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._running()
         received = limits.Received(request.max_bytes)
         started = loop.time()
         try:
@@ -138,9 +141,14 @@ class Http:
 
     async def close(self) -> None:
         """Closes all connections. The client may be used again; it opens new ones then."""
-        session, self._session = self._session, None
+        session, self._session, self._loop = self._session, None, None
         if session is not None:
             await session.close()
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # a system call each time
+        return self._loop
 
     def _place(self, request: Request) -> asyncio.Semaphore:
         url = request.url
@@ -158,7 +166,8 @@ class Http:
                 answer = await session.request(
                     request.method,
                     request.url,
-                    data=request.body,
+                    # made here: looking up how to send bytes costs more than sending them
+                    data=None if request.body is None else aiohttp.BytesPayload(request.body),
                     headers=request.headers,
                     allow_redirects=False,
                     ssl=self._contexts.get(request.tls, self.policy.allow_insecure_tls),

@@ -34,7 +34,7 @@ from providers.base import (
 )
 from providers.durations import parse_seconds
 from providers.http import Http, Request, Response
-from providers.redact import Redactor
+from providers.redact import Redactor, masked
 from providers.tls import Tls
 
 ADDRESS_VARIABLE = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
@@ -114,7 +114,10 @@ class Prometheus:
             url = request.url.update_query(parse_qsl((request.body or b"").decode("ascii")))
             request = msgspec.structs.replace(request, method="GET", url=url, headers={}, body=None)
             response = await self._auth.send(request, read.access, deadline, context.env)
-        return parse(response, request.where, context.at, ranged=read.range_query is not None)
+        try:
+            return parse(response, request.where, context.at, ranged=read.range_query is not None)
+        except ProviderError as error:
+            raise masked(error, response.secrets) from None
 
     async def close(self) -> None:
         return None  # the connections are the shared client's

@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
+from providers.base import ProviderError
+
 SHORTEST = 6  # a shorter secret would blot out half of every sentence
 MASK = "[redacted]"
 
 
 class Redactor:
-    """Replaces every form of the given secrets. `str.__call__`-like: `Redactor(secrets)(text)`."""
+    """Replaces every form of the given secrets: `Redactor(secrets)(text)`."""
 
     __slots__ = ("_pattern",)
 
@@ -27,6 +29,14 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub(MASK, text) if self._pattern else text
+
+
+def masked(error: ProviderError, secrets: Iterable[str]) -> ProviderError:
+    """The error itself, its message and metadata without the secrets: a server may have repeated them."""
+    redact = Redactor(secrets)
+    error.args = (redact(str(error)),)
+    error.metadata = {name: redact(text) for name, text in error.metadata.items()}
+    return error
 
 
 def forms(secret: str) -> set[str]:

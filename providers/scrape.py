@@ -31,6 +31,7 @@ from providers.base import (
 )
 from providers.http import Http, Request, Response
 from providers.openmetrics import Page, Series, is_cumulative, read_page
+from providers.redact import masked
 from providers.selector import Selector, parse_selector
 from providers.statuses import failure
 from providers.tls import Tls
@@ -190,7 +191,7 @@ def parse(response: Response, selector: Selector, where: str) -> Page:
         return read_page(response.body, selector, openmetrics=kind == "application/openmetrics-text")
     except ProviderError as error:
         error.args = (f"{where}: {error}",)
-        raise
+        raise masked(error, response.secrets) from None
 
 
 def answer(spec: ScrapeSpec, selector: Selector, pages: Mapping[str, Page], at: float, before: str) -> Answer:

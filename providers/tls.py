@@ -28,7 +28,8 @@ VERIFIED = Tls()
 class Contexts:
     """Making a context reads the trust store (milliseconds): each is made once."""
 
-    def __init__(self) -> None:
+    def __init__(self, extra_pem: str = "") -> None:
+        self._extra_pem = extra_pem
         self._made: OrderedDict[Tls, ssl.SSLContext] = OrderedDict()
 
     def get(self, tls: Tls, allow_insecure: bool) -> ssl.SSLContext | bool:
@@ -37,12 +38,14 @@ class Contexts:
             if not allow_insecure:
                 raise NotAllowed("insecure: true is not allowed here", reason="InsecureTlsNotAllowed")
             return False
-        if not tls.ca_pem:
+        if not tls.ca_pem and not self._extra_pem:
             return True
         context = self._made.get(tls)
         if context is None:
             try:
-                context = ssl.create_default_context(cadata=tls.ca_pem)
+                context = ssl.create_default_context(cadata=tls.ca_pem or None)
+                if not tls.ca_pem:
+                    context.load_verify_locations(cadata=self._extra_pem)
             except (ssl.SSLError, ValueError):
                 raise BadQuery("the CA bundle is not a list of PEM certificates", reason="CaBundle") from None
             self._made[tls] = context

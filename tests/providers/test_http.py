@@ -219,6 +219,9 @@ async def test_trust(http: Http, tls_backend: Any, certificates: Any) -> None:
         assert (await ask(http, backend.url("ok"), tls=Tls(ca_pem=certificates["good"].ca))).status == 200
         with pytest.raises(Unreachable, match="not trusted here"):  # the kept connection is not shared
             await ask(http, backend.url("ok"))
+        trusting = Http(ca_pem=certificates["good"].ca)  # the operator's, beside the system's
+        assert (await ask(trusting, backend.url("ok"))).status == 200
+        await trusting.close()
     with pytest.raises(BadQuery, match="CA bundle"):
         await ask(http, "https://127.0.0.1:8443/", tls=Tls(ca_pem="nonsense"))
 

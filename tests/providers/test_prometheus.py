@@ -393,6 +393,9 @@ async def test_secrets_in_what_the_server_says(
     said = response({"status": "error", "errorType": "bad_data", "error": forms}, 400)
     with pytest.raises(BadQuery) as caught:
         await provider.query(spec | {"address": backend.url(said)}, context())
+    with pytest.raises(BadAnswer) as malformed:
+        await provider.query(spec | {"address": backend.url(api_answer(vector("tok3n-abc")))}, context())
+    assert "tok3n" not in str(malformed.value)
     answer: Answer = await provider.query(
         spec | {"address": backend.url(api_answer(vector("1"), warnings=[forms]))}, context()
     )

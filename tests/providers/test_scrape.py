@@ -298,3 +298,11 @@ def test_check(provider: Scrape, spec: Any, problem: str) -> None:
     found = provider.check(spec)
     assert len(found) == (1 if problem else 0)
     assert problem in "".join(found)
+
+
+async def test_secrets_on_the_page(ask: Any, backend: Any, response: Any) -> None:
+    url = backend.url(response("your token tok3n-abc is bad", content_type="text/plain"))
+    with pytest.raises(BadAnswer) as caught:
+        await ask([url], "up", headers=[{"key": "X-Token", "value": "tok3n-abc"}])
+    assert "not a line of metrics text" in str(caught.value)
+    assert "tok3n" not in str(caught.value)
