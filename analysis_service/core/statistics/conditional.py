@@ -15,7 +15,38 @@ from .plan import Plan, harm_sign, margin_log_ratio
 from .starts import SLOTS, log_weight, surplus
 
 _FEWEST = 1e-3  # expected variance below which a run shows no dispersion
+BLOCK = 20  # looks: four fifths of the long-run variance of an AR(.8) show at this length
+BLOCKS_WANTED = 10
 _ROW = NODES + 3  # look, log weight, canary events, S at the nodes
+
+
+class Blocks(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Residuals summed over BLOCK looks: their dispersion is the long-run one, learnt during the run."""
+
+    n: int = 0  # looks in the open block
+    residual: float = 0.0
+    variance: float = 0.0
+    closed: int = 0
+    last_residual: float = 0.0
+    last_variance: float = 0.0
+    square: float = 0.0
+    expected: float = 0.0
+    largest: float = 0.0  # the largest single term of `square`: an onset makes one, noise is what remains
+
+
+def _extend(blocks: Blocks, residual: float, variance: float) -> Blocks:
+    n, residual, variance = blocks.n + 1, blocks.residual + residual, blocks.variance + variance
+    if n < BLOCK:
+        return msgspec.structs.replace(blocks, n=n, residual=residual, variance=variance)
+    term = 0.5 * (residual - blocks.last_residual) ** 2 if blocks.closed else 0.0
+    return Blocks(
+        closed=blocks.closed + 1,
+        last_residual=residual,
+        last_variance=variance,
+        square=blocks.square + term,
+        expected=blocks.expected + (0.5 * (variance + blocks.last_variance) if blocks.closed else 0.0),
+        largest=max(blocks.largest, term),
+    )
 
 
 class CountState(msgspec.Struct, frozen=True):
@@ -36,7 +67,7 @@ class CountState(msgspec.Struct, frozen=True):
     last_variance: float = 0.0
     square: float = 0.0  # dispersion: half squared differences of residuals over their expectation
     expected: float = 0.0
-    score_square: float = 0.0
+    blocks: Blocks = Blocks()
     flags: tuple[str, ...] = ()
 
 
@@ -103,7 +134,7 @@ def fold(
         last_variance=variance,
         square=square,
         expected=expected,
-        score_square=state.score_square + value * value,
+        blocks=_extend(state.blocks, value, variance),
         flags=_merge(state.flags, flags),
     )
 
@@ -133,10 +164,18 @@ def dispersion(plan: Plan, state: CountState) -> float:
     if state.expected <= _FEWEST or state.used < 2:
         return floor
     inside = state.square / state.expected
-    slack = 1.0 / math.sqrt(state.used)
-    return max(
-        floor, inside / (1.0 + slack) if plan.calibration is not None and plan.calibration.sufficient else inside
-    )
+    if plan.calibration is not None and plan.calibration.sufficient:
+        inside /= 1.0 + 1.0 / math.sqrt(state.used)
+    return max(floor, inside, _long_run(state.blocks))
+
+
+def _long_run(blocks: Blocks) -> float:
+    """Dispersion of the block sums, one standard error down, the largest step left out (it may be the harm's onset)."""
+    steps = blocks.closed - 1
+    if steps < BLOCKS_WANTED or blocks.expected <= _FEWEST:
+        return 1.0
+    rest = (blocks.square - blocks.largest) / (blocks.expected * (steps - 1) / steps)
+    return rest / (1.0 + math.sqrt(2.0 / steps))
 
 
 class Logs(msgspec.Struct, frozen=True):
@@ -214,6 +253,8 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
         )
     lower, upper = bounds(plan, state, temper) if interval else (None, None)
     flags = state.flags
+    if calibration is not None and calibration.long_run > 1.0:
+        flags = (*flags, "long-run-dispersion")
     if lower is not None and upper is not None and lower > upper:
         lower, upper, flags = None, None, (*flags, "model-violated")
     level = state.x_c / state.n_c

@@ -8,7 +8,7 @@ a test of stochastic order, and sees tails and bodies alike.
 Against the margin (x(1+m) in the metric's unit) the canary's share beyond b is compared with stable's share beyond
 b/(1+m), interpolated linearly inside the bucket as Prometheus does; for safety the *least* evidence over the edges
 next to the wanted quantiles counts, since each must be shown harmless. Those edges are chosen from stable's first
-OBSERVATIONS observations, which then are no evidence against the margin.
+observations (BEYOND of them beyond the highest quantile expected), which then are no evidence against the margin.
 
 Guarantee: exact per edge for independent observations against no change; calibrated against the margin.
 Sources: Vovk & Wang (2021) for means of e-values; Howard & Ramdas (2022) for quantile intervals.
@@ -30,7 +30,7 @@ from .plan import Plan, harm_sign, margin_log_ratio
 NAME = "sequential-histogram"
 MOST_EDGES = 12
 SLOTS = 5  # starts kept per edge
-OBSERVATIONS = 20.0
+BEYOND = 10.0  # observations of stable wanted beyond the highest quantile before edges are chosen
 REPORTED = (0.5, 0.95, 0.99)
 T_OPT = 1000.0  # observations at which the quantile intervals are tightest
 
@@ -127,7 +127,7 @@ def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
     total_c = tuple(a + b for a, b in zip(state.canary or (0.0,) * len(c), c, strict=True))
     total_s = tuple(a + b for a, b in zip(state.stable or (0.0,) * len(s), s, strict=True))
     targets, frozen = state.targets, state.frozen
-    if not frozen and sum(total_s) >= OBSERVATIONS:
+    if not frozen and sum(total_s) >= BEYOND / (1.0 - _highest(plan)):
         targets, frozen = _targets(plan, edges, total_s, [item.edge for item in after]), True
     return HistogramState(
         look=look.number,
@@ -185,6 +185,10 @@ def _variance(x_c: float, x_s: float, n_c: float, n_s: float) -> float:
     return p * (1.0 - p) * n_c * n_s / n
 
 
+def _highest(plan: Plan) -> float:
+    return max((q for q in plan.quantiles if 0 < q < 1), default=0.5)
+
+
 def _targets(plan: Plan, edges: tuple[float, ...], stable: tuple[float, ...], judged: list[float]) -> tuple[int, ...]:
     """For each wanted quantile the judged edge whose share beyond it is nearest (in odds) to 1 - q."""
     n = sum(stable)
@@ -240,7 +244,7 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
                 safety[i] = against.safety
     n_c, n_s = sum(state.canary), sum(state.stable)
     quantiles = _quantiles(plan, state, overall) if interval else ()
-    wanted = max((q for q in plan.quantiles if 0 < q < 1), default=0.5)
+    wanted = _highest(plan)
     q_c, q_s = _quantile(state.edges, state.canary, wanted), _quantile(state.edges, state.stable, wanted)
     lower, upper = _ratio_interval(quantiles, wanted)
     log_harm = _mean(harm)

@@ -100,7 +100,8 @@ def _grid(nulls: tuple[Null, ...]) -> tuple[Array, Array, Array]:
 def log_mixture(events: Array, sums: Array, log_weights: Array, nulls: tuple[Null, ...], temper: float) -> Array:
     """log(w_j E_j) per start j and null, shape (J, len(nulls)).
 
-    events: (J,) canary events since each start, the first start in front. sums: (J, NODES) S since each start. temper: phi >= 1.
+    events: (J,) canary events since each start, the first start in front. sums: (J, NODES) S since each start.
+    temper: phi >= 1.
     """
     return _log_mixture(events, sums, log_weights, *_one_sided(nulls), temper)
 
@@ -130,7 +131,7 @@ def limit(
     log_threshold: float,
     guess: tuple[float, float],
 ) -> float:
-    """The end of the confidence sequence of the log ratio: lower (sign +1) or upper (-1), infinite (unbounded) beyond x30.
+    """The end of the confidence sequence of the log ratio: lower (sign +1) or upper (-1), unbounded beyond x30.
 
     guess: the estimate and a step, where the search starts.
     """

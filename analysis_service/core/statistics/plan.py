@@ -58,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     planned_seconds: float = 0.0
     restarts: bool = True  # late-onset protection; False: the single-start form
     calibration: Calibration | None = None
-    quantiles: tuple[float, ...] = (0.5, 0.95)  # that must be shown harmless before a histogram passes
+    quantiles: tuple[float, ...] = (0.5, 0.95, 0.99)  # that must be shown harmless before a histogram passes
     objective: float | None = None  # `objective`: the rate that must be kept
     sprt_ratio: float | None = None  # `sprt`: the ratio worth finding; default from the margin
     spending: Literal["obrien-fleming", "pocock"] = "obrien-fleming"
