@@ -11,10 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from analysis_service.core.model import Argument, DryRunRule, Metric, RetentionRule, RunSpec, Template, TemplateRef
-from analysis_service.core.problem import Problem
+from analysis_service.core.problem import MAX_METRICS, Problem
 
 MAX_DEPTH = 8
-MAX_METRICS = 200
 
 Lookup = Callable[[TemplateRef], Template | None]
 """Finds a referenced template: in the run's namespace, or among the cluster's. None: there is none (or none to see)."""

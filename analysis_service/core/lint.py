@@ -10,8 +10,7 @@ from analysis_service.core.argument_problems import check_arguments, check_templ
 from analysis_service.core.condition_problems import REFUSED, condition_findings
 from analysis_service.core.model import Template
 from analysis_service.core.nodes import Source
-from analysis_service.core.problem import DocumentError, Problem, Severity, errors, limited
-from analysis_service.core.problems import MAX_METRICS
+from analysis_service.core.problem import MAX_METRICS, DocumentError, Problem, Severity, errors, limited
 from analysis_service.core.problems import problems as template_problems
 from analysis_service.core.template import ALL_KINDS, Parsed, read, read_all
 from analysis_service.core.wire import RUN

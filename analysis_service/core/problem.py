@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 MAX_PROBLEMS = 50  # of one document; more is noise
+MAX_METRICS = 200  # of one run
 _MAX_ECHO = 80
 _MAX_SOURCE_LINE = 160
 LINE_BREAK = re.compile(r"\r\n|\r|\n")  # what YAML takes for one; str.splitlines knows more

@@ -13,14 +13,13 @@ from typing import Any
 from analysis_service.core import limits
 from analysis_service.core.arguments import provider_names
 from analysis_service.core.model import DryRunRule, IntOrText, Metric, RetentionRule, Template
-from analysis_service.core.problem import Problem, Severity, echo
+from analysis_service.core.problem import MAX_METRICS, Problem, Severity, echo
 from analysis_service.core.provider_problems import provider_findings
 from analysis_service.core.rules import compiled, matches
 from analysis_service.core.tags import OPEN
 from analysis_service.core.timing import format_duration, parse_duration
 from analysis_service.core.wire_providers import PROVIDERS
 
-MAX_METRICS = 200
 MAX_COUNT = 10_000
 MAX_NAME = 253
 MIN_INTERVAL = timedelta(seconds=1)

@@ -129,16 +129,11 @@ def _printed(value: str | int | float | bool) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return value
-    digits, _, exponent = f"{float(value):e}".partition("e")
     shortest = repr(float(value))
-    if -4 <= int(exponent) < 21 and abs(float(value)) < 1e6 and "e" not in shortest:
+    if abs(float(value)) < 1e6 and "e" not in shortest:
         return shortest.removesuffix(".0")
-    mantissa, _, power = f"{float(value):.16e}".partition("e")
-    for places in range(17):
-        mantissa, _, power = f"{float(value):.{places}e}".partition("e")
-        if float(f"{mantissa}e{power}") == float(value):
-            break
-    return f"{mantissa}e{power}" if digits else shortest
+    digits = len(shortest.partition("e")[0].replace(".0", "").replace(".", "").lstrip("-0").rstrip("0"))
+    return f"{float(value):.{max(digits - 1, 0)}e}"
 
 
 def _escape(text: str) -> str:

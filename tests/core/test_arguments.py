@@ -335,7 +335,15 @@ def test_odd_secrets(value: str, found: list[tuple[str, str]]) -> None:
 
 ROLLOUT = {
     "metadata": {"name": "r", "labels": {"app": "x", "b": 'q"'}, "annotations": {}},
-    "spec": {"replicas": 5, "big": 12_345_678, "paused": True, "ratio": 0.5},
+    "spec": {
+        "replicas": 5,
+        "big": 12_345_678,
+        "million": 1_000_000,
+        "below": 999_999,
+        "tiny": 1.5e-7,
+        "paused": True,
+        "ratio": 0.5,
+    },
     "status": {"list": ["a", {"b": None}]},
 }
 
@@ -345,6 +353,9 @@ ROLLOUT = {
     [
         ("spec.replicas", "5"),
         ("spec.big", "1.2345678e+07"),  # as Go prints a number that came from JSON
+        ("spec.million", "1e+06"),
+        ("spec.below", "999999"),
+        ("spec.tiny", "1.5e-07"),
         ("spec.paused", "true"),
         ("spec.ratio", "0.5"),
         ("status.list[0]", "a"),
