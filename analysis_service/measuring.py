@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -11,8 +11,8 @@ from analysis_service.asking import Asker, Question, unwrap
 from analysis_service.clock import Clock
 from analysis_service.core.arguments import ArgumentError, resolve_metric
 from analysis_service.core.due import Op
-from analysis_service.core.judge import Answered, NotAnswered, judge, terminated
-from analysis_service.core.model import Look, Measurement, Metric, MetricResult, Phase, Run
+from analysis_service.core.judge import Answered, NotAnswered, judge, mark_error
+from analysis_service.core.model import Cause, Look, Measurement, Metric, MetricResult, Phase, Run
 from analysis_service.core.prepare import prepare
 from analysis_service.core.reconcile import Step, Task, secret_missing
 from analysis_service.core.record import Taken
@@ -20,8 +20,11 @@ from analysis_service.core.secret_arguments import SecretError as MissingKey
 from analysis_service.core.secret_arguments import needed, redact, with_secrets
 from analysis_service.secrets import SecretError
 from providers.base import Answer, ProviderError
+from providers.redact import SHORTEST, forms
 
 CARRIED_PREFIX = "scrape."  # metadata that a provider wants to see again at its next question
+FIRST_READING = "FirstReading"  # the reason of a provider whose answer is the difference of two readings
+FIRST_READING_GAP = timedelta(seconds=10)  # between them, for a metric without an interval
 
 Looks = dict[tuple[str, int], tuple[Look, ...]]
 """(metric, ordinal) -> the looks taken in this step."""
@@ -85,14 +88,14 @@ class Measurer:
             written = {
                 ready.name: metric for ready, metric in zip(prepare(run.spec).metrics, run.spec.metrics, strict=True)
             }
-            return [resolve_metric(written[task.name], args) for task in tasks], masked
+            return [resolve_metric(written[task.name], args) for task in tasks], _every_form(masked)
         except (SecretError, MissingKey, ArgumentError) as error:
             return str(error), ()
 
     async def _measure(self, run: Run, task: Task, metric: Metric, looks: Looks) -> Measurement:
-        if task.op is not Op.RUN and task.measurement is not None:
-            # No provider of ours leaves a plain question open: one that was is ended as its absence says.
-            return terminated(task.measurement, Phase.INCONCLUSIVE, self.clock.now())
+        if task.op is Op.TERMINATE and task.measurement is not None:
+            # What was open knows nothing yet: it must count neither for nor against the run.
+            return mark_error(task.measurement, "Metric Terminated", self.clock.now(), Cause.TERMINATED)
         question = Question(
             provider=metric.provider,
             namespace=run.namespace,
@@ -102,11 +105,28 @@ class Measurer:
             strict=run.spec.strict,
         )
         started = self.clock.now()
+        if task.measurement is not None and task.measurement.started_at is not None:
+            started = task.measurement.started_at
         try:
             answer: Answered | NotAnswered = _answered(await self.asker.ask(question))
         except ProviderError as error:
+            if error.reason == FIRST_READING and task.op is Op.RUN:
+                return self._open(task, error, started)
             answer = NotAnswered(type(error).__name__, str(error), error.metadata)
         return self._judged(run, task, metric, answer, started)
+
+    def _open(self, task: Task, first: ProviderError, started: datetime) -> Measurement:
+        """A growth needs two readings: the measurement stays open until there is a second one."""
+        gap = task.metric.interval or FIRST_READING_GAP
+        return Measurement(
+            Phase.RUNNING,
+            task.ordinal,
+            message=str(first),
+            started_at=started,
+            resume_at=self.clock.now() + gap,
+            metadata=first.metadata,
+            reason=f"{task.name}: first reading taken, the second follows in {gap.total_seconds():g} s",
+        )
 
     def _judged(
         self, run: Run, task: Task, metric: Metric, answer: Answered | NotAnswered, started: datetime | None = None
@@ -135,6 +155,11 @@ def _carried(result: MetricResult | None) -> Mapping[str, str] | None:
             if carried:
                 return carried
     return None
+
+
+def _every_form(secrets: Sequence[str]) -> tuple[str, ...]:
+    """A backend may give a secret back as a URL, JSON or base64 shows it."""
+    return (*secrets, *(form for secret in secrets if len(secret) >= SHORTEST for form in forms(secret)))
 
 
 def _masked(measurement: Measurement, masked: Sequence[str]) -> Measurement:
