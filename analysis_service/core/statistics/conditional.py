@@ -15,7 +15,7 @@ from .plan import Plan, harm_sign, margin_log_ratio
 from .starts import SLOTS, log_weight, surplus
 
 _FEWEST = 1e-3  # expected variance below which a run shows no dispersion
-BLOCK = 20  # looks: four fifths of the long-run variance of an AR(.8) show at this length
+BLOCK = 40  # looks: five sixths of the long-run variance of an AR(.8) show in the steps between such blocks
 BLOCKS_WANTED = 10
 _ROW = NODES + 3  # look, log weight, canary events, S at the nodes
 
