@@ -15,10 +15,10 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-with atheris.instrument_imports(include=["providers.prometheus", "providers.gojson", "providers.durations"]):
+with atheris.instrument_imports(include=["providers.prometheus_answers", "providers.gojson", "providers.durations"]):
     from fragments import Bytes, fragment
 
-    from providers import durations, prometheus
+    from providers import durations, prometheus_answers
     from providers.base import Answer, ProviderError
     from providers.http import Response
 
@@ -34,7 +34,7 @@ def one_input(data: bytes) -> None:
     status = STATUSES[choices.choose(len(STATUSES))]
     for body in (data, _envelope(choices).encode("utf-8", "surrogatepass")):
         with suppress(ProviderError):
-            answer = prometheus.parse(Response(status, {}, body), "here", AT)
+            answer = prometheus_answers.parse(Response(status, {}, body), "here", AT)
             _check(answer)
     with suppress(ValueError):
         durations.parse_seconds(data.decode("utf-8", "replace"))
