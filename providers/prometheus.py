@@ -1,7 +1,7 @@
 """Prometheus: one instant or range query through its HTTP API, read as Argo reads it.
 
-`build` makes the request from the metric's spec, `parse` (prometheus_answers) the answer from the response. Source of the behaviour:
-metricproviders/prometheus and client_golang's api/prometheus/v1, which Argo asks through.
+`build` makes the request from the metric's spec; what comes back is read in `prometheus_answers`. Source of the
+behaviour: metricproviders/prometheus and client_golang's api/prometheus/v1, which Argo asks through.
 """
 
 import math
