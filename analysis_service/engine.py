@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import Counter
 
 from analysis_service.clock import Clock
+from analysis_service.core.assess import terminating
 from analysis_service.core.model import Look, Run
 from analysis_service.core.reconcile import Step, plan, quarantine, settle, terminate
 from analysis_service.measuring import Measurer, SecretMissing
@@ -29,6 +30,7 @@ CLAIM_BATCH = 500
 POLL_SECONDS = 1.0
 STORE_RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 MAX_CRASHES = 3
+SHORTEST_GAP = timedelta(milliseconds=100)  # between measurements of one run: `interval: 0s` is legal in Argo
 _log = structlog.get_logger()
 
 
@@ -53,6 +55,7 @@ class Engine:
     clock: Clock
     telemetry: Telemetry
     owner: str
+    shortest_gap: timedelta = SHORTEST_GAP
     _held: dict[str, _Held] = field(default_factory=dict)
     _heap: list[tuple[datetime, int, str]] = field(default_factory=list)
     _order: "count[int]" = field(default_factory=count)
@@ -240,7 +243,9 @@ class Engine:
         before = run
         held.claim = await self._save(held, step, looks)
         self._count(before, step)
-        return step.wake_at
+        if step.wake_at is None or not step.recorded or terminating(step.run):
+            return step.wake_at
+        return max(step.wake_at, self.clock.now() + self.shortest_gap)
 
     async def _save(self, held: _Held, step: Step, looks: Mapping[tuple[str, int], tuple[Look, ...]]) -> Claim:
         """Durable, or Fenced. A store that does not answer is asked again while we own the run."""

@@ -10,6 +10,7 @@ import asyncio
 import json
 import tempfile
 import time
+from datetime import timedelta
 from pathlib import Path
 from statistics import median
 
@@ -54,7 +55,8 @@ class Bench:
         made = providers.load("prometheus")(tools)
         self.store = await SqliteStore.open(Path(self.folder, "bench.db"))
         asker = Asker(lambda _name: made, Secrets([]), self.clock, telemetry)
-        self.engine = Engine(self.store, Measurer(asker, self.clock), self.clock, telemetry, owner="bench")
+        measurer = Measurer(asker, self.clock)
+        self.engine = Engine(self.store, measurer, self.clock, telemetry, owner="bench", shortest_gap=timedelta(0))
         self.serving = asyncio.create_task(self.engine.serve())
         self.session = aiohttp.ClientSession(headers={"Accept-Encoding": "identity"})
         await asyncio.sleep(0.2)

@@ -123,7 +123,7 @@ async def service(
         return backend
 
     asker = Asker(load, secrets, clock, telemetry, jitter=jitter)
-    engine = Engine(store, Measurer(asker, clock), clock, telemetry, owner=owner)
+    engine = Engine(store, Measurer(asker, clock), clock, telemetry, owner=owner, shortest_gap=timedelta())
     serving = asyncio.create_task(engine.serve())
     yield Service(engine, store, backend, telemetry)
     await engine.drain(2.0)

@@ -67,6 +67,7 @@ AUTHENTICATION = Object(
             ),
             "user name and password; both are needed",
         ),
+        "bearerToken": _ours(_TEXT, "token sent as `Authorization: Bearer`; use an argument that is a secret"),
     },
 )
 
