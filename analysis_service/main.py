@@ -8,7 +8,6 @@ import signal
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import grpc
@@ -19,7 +18,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 import providers
 from analysis_service.api import grpc as api_grpc
-from analysis_service.api.admin import admin_app
+from analysis_service.api.admin import Readiness, admin_app
+from analysis_service.api.lanes import Lanes
 from analysis_service.api.resources import Tokens
 from analysis_service.api.runs import Runs
 from analysis_service.api.templates import Templates
@@ -37,6 +37,7 @@ from providers.addresses import AddressPolicy
 from providers.base import Provider, Tools
 from providers.http import Http
 
+HEALTH_SECONDS = 1.0
 _log = structlog.get_logger()
 
 
@@ -142,80 +143,135 @@ async def compose(settings: Settings, on_fatal: Callable[[str], None] = lambda r
 
 async def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then drain. Returns the exit code."""
-    stop, fatal = asyncio.Event(), list[str]()
+    stop = Stop()
+    parts = await compose(settings, stop.disk_failed)
+    try:
+        return await _serve(settings, parts, stop)
+    finally:
+        with contextlib.suppress(StoreError):
+            await parts.close()
 
-    def disk_failed(reason: str) -> None:
-        _log.critical("the disk cannot be trusted any more; leaving", reason=reason)
-        fatal.append(reason)
-        stop.set()
 
-    parts = await compose(settings, disk_failed)
+async def _serve(settings: Settings, parts: Parts, stop: "Stop") -> int:
     engine, runs = parts.engine, parts.runs
     server = grpc.aio.server(options=api_grpc.SERVER_OPTIONS)
-    server.add_generic_rpc_handlers((api_grpc.method_handlers(parts.templates, runs, parts.telemetry),))
+    lanes = Lanes.of_width(settings.max_calls, settings.max_watchers)
+    wrapper = api_grpc.Wrapper(parts.telemetry, lanes, settings.slow_watcher_seconds)
+    server.add_generic_rpc_handlers((api_grpc.method_handlers(parts.templates, runs, wrapper),))
     probe = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(probe, server)
-    names = ["", api_grpc.SERVICE]
     if settings.reflection:
         from grpc_reflection.v1alpha import reflection
 
         reflection.enable_server_reflection([api_grpc.SERVICE, reflection.SERVICE_NAME], server)
     port = bind(server, settings)
-    runner = web.AppRunner(admin_app(parts.telemetry, engine.alive, lambda: readiness(parts)), access_log=None)
+    runner = web.AppRunner(
+        admin_app(parts.telemetry, engine.alive, lambda: readiness(parts, stop)), access_log=None, handle_signals=False
+    )
     await runner.setup()
     host, _, admin_port = settings.admin_listen.rpartition(":")
-    admin = web.TCPSite(runner, host.strip("[]") or None, int(admin_port))
     try:
-        await admin.start()
+        await web.TCPSite(runner, host.strip("[]") or None, int(admin_port)).start()
     except OSError as error:
+        await runner.cleanup()
         raise StartError(f"admin_listen: cannot listen on {settings.admin_listen}: {error.strerror}") from None
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop_or_exit, stop)
+    stop.listen(asyncio.get_running_loop())
     working = asyncio.create_task(engine.serve())
-    working.add_done_callback(lambda _task: stop.set())
+    working.add_done_callback(stop.engine_ended)
     feeding = asyncio.create_task(runs.feed.run())
     await server.start()
-    for name in names:
-        await probe.set(name, health_pb2.HealthCheckResponse.SERVING)
+    reporting = asyncio.create_task(report_health(probe, lambda: readiness(parts, stop)))
     admin_host, admin_bound = runner.addresses[0][:2]
     _log.info(
         "serving",
         address=f"{settings.listen.rpartition(':')[0]}:{port}",
-        admin=f"http://{admin_host}:{admin_bound}",
+        admin=f"http://{f'[{admin_host}]' if ':' in admin_host else admin_host}:{admin_bound}",
         store=settings.store,
+        tls=settings.tls_certificate is not None,
         version=importlib.metadata.version("tidegate"),
     )
     await stop.wait()
-    _log.info("draining", seconds=settings.drain_seconds)
+    _log.info("draining", seconds=settings.drain_seconds, signal=stop.signal)
+    asyncio.get_running_loop().call_later(settings.drain_seconds + settings.drain_delay_seconds, os._exit, 1)
+    reporting.cancel()
     await probe.enter_graceful_shutdown()
+    if stop.signal == "SIGTERM":
+        await asyncio.sleep(settings.drain_delay_seconds)
     runs.drain()
-    grace = settings.drain_seconds * 2 / 3
-    stopping = asyncio.create_task(server.stop(grace))
+    stopping = asyncio.create_task(server.stop(settings.drain_seconds * 2 / 3))
     await engine.drain(settings.drain_seconds / 2)
     await stopping
     feeding.cancel()
-    failed = working.done() and not working.cancelled() and working.exception() is not None
-    if failed:
-        _log.error("the engine stopped", exc_info=working.exception())
     await runner.cleanup()
-    with contextlib.suppress(StoreError):
-        await parts.close()
-    _log.info("stopped", at=datetime.now(parts.clock.now().tzinfo).isoformat())
-    return 20 if fatal else 1 if failed else 0
+    _log.info("stopped", exit_code=stop.exit_code)
+    return stop.exit_code
 
 
-async def readiness(parts: Parts) -> list[str]:
+class Stop:
+    """Why and how this process ends: told once to drain, told twice to leave at once."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.signal = ""
+        self.exit_code = 0
+
+    @property
+    def asked(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self.asked:
+            os._exit(1)  # leaving is always safe: the store takes care of the rest
+        self.signal = number.name
+        self._event.set()
+
+    def disk_failed(self, reason: str) -> None:
+        _log.critical("the disk cannot be trusted any more; leaving", reason=reason)
+        self.exit_code = 20
+        self._event.set()
+
+    def engine_ended(self, task: "asyncio.Task[None]") -> None:
+        """Normal in a drain; at any other time a bug, and a service without its engine is of no use."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.critical("the engine stopped", exc_info=error)
+            self.exit_code = self.exit_code or 1
+        self._event.set()
+
+
+async def report_health(probe: health.aio.HealthServicer, problems: Readiness) -> None:
+    """gRPC health says what /readyz says. A change is logged with its reason."""
+    last: list[str] | None = None
+    while True:
+        found = await problems()
+        serving = health_pb2.HealthCheckResponse
+        for name in ("", api_grpc.SERVICE):
+            await probe.set(name, serving.NOT_SERVING if found else serving.SERVING)
+        if found != last:
+            _log.info("ready") if not found else _log.warning("not ready", reasons=found)
+        last = found
+        await asyncio.sleep(HEALTH_SECONDS if not found else HEALTH_SECONDS / 10)
+
+
+async def readiness(parts: Parts, stop: Stop) -> list[str]:
     """What stands in the way of serving, in sentences."""
     problems = []
-    if parts.runs.draining:
+    if stop.asked or parts.runs.draining:
         problems.append("draining")
     if not parts.engine.alive():
         problems.append("the engine's loop does not turn")
     if not parts.engine.owns_lease():
         problems.append("the lease on the runs is not held")
     try:
-        await parts.store.info()
+        info = await parts.store.info()
+        problems += [f"store: {info.detail['writes']}"] if "writes" in info.detail else []
     except StoreError as error:
         problems.append(f"store: {error}")
     return problems
@@ -242,9 +298,3 @@ def bind(server: grpc.aio.Server, settings: Settings) -> int:
     if not port:
         raise StartError(f"listen: cannot listen on {settings.listen}; is another server there?")
     return port
-
-
-def _stop_or_exit(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        os._exit(1)  # the second signal: leaving is always safe, the store takes care of the rest
-    stop.set()

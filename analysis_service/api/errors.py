@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from analysis_service.core.problem import DocumentError, Problem
-from analysis_service.secrets import SecretError
+from analysis_service.secrets import SecretError, SecretForbidden, SecretsUnreachable
 from analysis_service.stores import base as stores
 
 DOMAIN = "tidegate"
@@ -29,13 +29,14 @@ class Violation:
 
 @dataclass(slots=True)
 class ApiError(Exception):
-    """code: a gRPC status name. reason: a name of ErrorReason."""
+    """code: a gRPC status name. reason: a name of ErrorReason. retry_after_seconds: when trying again makes sense."""
 
     code: str
     reason: str
     message: str
     violations: Sequence[Violation] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_after_seconds: float | None = None
 
     def __str__(self) -> str:
         return self.message
@@ -61,6 +62,19 @@ def _with_place(problem: Problem) -> str:
     return f"{place}{problem.message}{hint}"
 
 
+def of_secret(error: SecretError) -> ApiError:
+    text = str(error)
+    match error:
+        case SecretForbidden():
+            return ApiError("PERMISSION_DENIED", "SECRET_FORBIDDEN", text, [Violation("args", text, "SecretForbidden")])
+        case SecretsUnreachable():
+            return ApiError("UNAVAILABLE", "SECRETS_UNAVAILABLE", text, retry_after_seconds=1.0)
+        case _:
+            return ApiError(
+                "FAILED_PRECONDITION", "SECRET_NOT_FOUND", text, [Violation("args", text, "SecretNotFound")]
+            )
+
+
 def from_exception(error: BaseException) -> ApiError:
     """What a caller is told of any exception."""
     match error:
@@ -69,7 +83,8 @@ def from_exception(error: BaseException) -> ApiError:
         case DocumentError():
             return invalid_document(error.problems)
         case stores.EtagMismatch():
-            return ApiError("ABORTED", "ETAG_MISMATCH", str(error), metadata={"current_etag": error.current})
+            text = f"{error}; its etag is now {error.current}"
+            return ApiError("ABORTED", "ETAG_MISMATCH", text, metadata={"current_etag": error.current})
         case stores.RequestIdReused():
             return ApiError("ALREADY_EXISTS", "REQUEST_ID_REUSED", str(error), metadata={"run_id": error.run_id})
         case stores.NotTerminal():
@@ -79,13 +94,15 @@ def from_exception(error: BaseException) -> ApiError:
         case stores.Damaged():
             return ApiError("DATA_LOSS", "DATA_LOSS_DETECTED", str(error))
         case stores.Unavailable():
-            return ApiError("UNAVAILABLE", "STORE_UNAVAILABLE", str(error))
+            return ApiError("UNAVAILABLE", "STORE_UNAVAILABLE", str(error), retry_after_seconds=1.0)
+        case stores.BadArgument():
+            return ApiError("INVALID_ARGUMENT", "INVALID_FIELD", str(error))
         case stores.NotFound():
             return ApiError("NOT_FOUND", "RUN_NOT_FOUND", str(error))
         case stores.AlreadyExists():
             return ApiError("ALREADY_EXISTS", "RUN_EXISTS", str(error))
         case SecretError():
-            return ApiError("FAILED_PRECONDITION", "SECRET_NOT_FOUND", str(error))
+            return of_secret(error)
         case _:
             incident = secrets.token_hex(6)
             _log.error("internal error", incident_id=incident, exc_info=error)

@@ -1,12 +1,16 @@
 """The gRPC face: one table of methods, one wrapper around all of them, handlers that only translate.
 
 The wrapper gives every call a deadline, counts it, and turns every exception into google.rpc.Status: no exception
-text reaches a client unless it was written for one. Responses may be ready bytes (cached), so a serializer accepts
-both.
+text reaches a client unless it was written for one. Answers are bytes by then: what is remembered is sent as it is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import dataclasses
+import inspect
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, cast
 
 import grpc
@@ -18,6 +22,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from analysis_service.api import convert, errors
 from analysis_service.api.creation import CreateRun
 from analysis_service.api.errors import ApiError
+from analysis_service.api.lanes import Lane, Lanes
 from analysis_service.api.runs import Runs, Seen
 from analysis_service.api.templates import Templates
 from analysis_service.telemetry import Telemetry
@@ -34,7 +39,7 @@ MAX_RESPONSE_BYTES = 4 << 20
 SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
-    ("grpc.max_concurrent_streams", 100),
+    ("grpc.max_concurrent_streams", 1000),  # of one connection; the lanes bound what is worked on
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -46,10 +51,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def status_of(error: ApiError) -> status_pb2.Status:
-    """google.rpc.Status with exactly one ErrorInfo, and BadRequest with every field."""
+    """google.rpc.Status with exactly one ErrorInfo, BadRequest with every field, RetryInfo where it helps."""
     status = status_pb2.Status(code=code_pb2.Code.Value(error.code), message=error.message)
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=errors.DOMAIN, metadata=dict(error.metadata))
     status.details.add().Pack(info)
+    if error.retry_after_seconds is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(int(error.retry_after_seconds * 1e9))
+        status.details.add().Pack(retry)
     if error.violations:
         bad = error_details_pb2.BadRequest()
         for violation in error.violations:
@@ -110,14 +119,14 @@ class Handlers:
     async def CreateAnalysisRun(self, request: pb.CreateAnalysisRunRequest, _context: Context) -> Message:
         return convert.run(await self._runs.create(_create(request)))
 
-    async def GetAnalysisRun(self, request: pb.GetAnalysisRunRequest, _context: Context) -> Message | bytes:
-        return await self._runs.get_bytes(request.name)
+    def GetAnalysisRun(self, request: pb.GetAnalysisRunRequest, _context: Context) -> bytes | Awaitable[bytes]:
+        return self._runs.get_bytes(request.name)
 
     async def ListAnalysisRuns(self, request: pb.ListAnalysisRunsRequest, _context: Context) -> Message:
         page, token, resume = await self._runs.listing(
             request.namespace, request.filter, request.page_size, request.page_token
         )
-        return pb.ListAnalysisRunsResponse(runs=map(convert.run, page), next_page_token=token, resume_token=resume)
+        return pb.ListAnalysisRunsResponse(runs=page, next_page_token=token, resume_token=resume)
 
     async def ListMeasurements(self, request: pb.ListMeasurementsRequest, _context: Context) -> Message:
         page, token = await self._runs.measurements(request.name, request.metric, request.page_size, request.page_token)
@@ -137,11 +146,13 @@ class Handlers:
         return Empty()
 
     async def Check(self, request: pb.CheckRequest, context: Context) -> Message:
-        left = context.time_remaining()
-        wait = request.wait.ToTimedelta().total_seconds() if request.HasField("wait") else MAX_CHECK_SECONDS
+        wait = _wait(request)
+        left = cast("float | None", context.time_remaining())  # None: the caller sets no deadline
+        if left is None:
+            left = (DEFAULT_DEADLINE_SECONDS if wait is None else wait) + 0.5
         # Answer with the run as it is a little before the caller gives up, rather than with nothing.
-        limit = min(wait, MAX_CHECK_SECONDS, left - min(0.5, left / 4) if left is not None else MAX_CHECK_SECONDS)
-        record = await self._runs.check(_create(request.run), max(limit, 0.0))
+        limit = min(MAX_CHECK_SECONDS if wait is None else wait, left - min(0.5, left / 4))
+        record = await self._runs.check(_create(request.run), limit)
         done = record.run.phase.done
         return pb.CheckResponse(run=convert.run(record), done=done, passed=record.run.phase.value == "Successful")
 
@@ -164,6 +175,16 @@ def _seen(seen: Seen) -> pb.WatchAnalysisRunsResponse:
     return message
 
 
+def _wait(request: pb.CheckRequest) -> float | None:
+    """Seconds, or None where the caller says nothing."""
+    if not request.HasField("wait"):
+        return None
+    seconds = request.wait.seconds + request.wait.nanos / 1e9
+    if not 0 <= seconds <= MAX_CHECK_SECONDS:
+        raise errors.invalid_field("wait", f"{seconds:g} s; want 0 to {MAX_CHECK_SECONDS:g}")
+    return seconds
+
+
 def _create(request: pb.CreateAnalysisRunRequest) -> CreateRun:
     return CreateRun(
         namespace=request.namespace,
@@ -181,83 +202,105 @@ def _create(request: pb.CreateAnalysisRunRequest) -> CreateRun:
     )
 
 
-def _serialize(message: Any) -> bytes:
-    return message if isinstance(message, bytes) else cast(bytes, message.SerializeToString())
-
-
-UnaryHandler = Callable[[Any, Context], Awaitable[Any]]
+UnaryHandler = Callable[[Any, Context], Any]
 StreamHandler = Callable[[Any, Context], AsyncIterator[Any]]
 
 
-def unary(name: str, handler: UnaryHandler, telemetry: Telemetry, cap_seconds: float) -> UnaryHandler:
-    """Deadline, count, and the one way errors leave."""
-    seconds, ok = telemetry.rpc_seconds.labels(name), telemetry.rpcs.labels(name, "OK")
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """What is the same for every call: its lane, its deadline, its count, and the one way errors leave."""
 
-    async def handle(request: Any, context: Context) -> Any:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        left = context.time_remaining()
-        limit = min(left if left is not None else DEFAULT_DEADLINE_SECONDS, cap_seconds)
-        try:
-            async with asyncio.timeout(limit):
-                response = await handler(request, context)
-            ok.inc()
-            return response
-        except TimeoutError:
-            error = ApiError("DEADLINE_EXCEEDED", "TIMED_OUT", f"no answer within {limit:.1f} s")
-        except Exception as caught:  # the edge: every exception becomes a status here
-            error = errors.from_exception(caught)
-        finally:
-            seconds.observe(loop.time() - began)
-        telemetry.rpcs.labels(name, error.code).inc()
-        return await refuse(context, error)
+    telemetry: Telemetry
+    lanes: Lanes
+    slow_watcher_seconds: float = SLOW_WATCHER_SECONDS
 
-    return handle
+    def unary(self, name: str, handler: UnaryHandler) -> Callable[[Any, Context], Awaitable[Any]]:
+        """A handler gives an awaitable, or ready bytes: those are answered without further ado."""
+        seconds, ok = self.telemetry.rpc_seconds.labels(name), self.telemetry.rpcs.labels(name, "OK")
+        lane, now = self.lanes.lane(name), time.perf_counter
+        cap_seconds = MAX_CHECK_SECONDS + 1 if name == "Check" else MAX_DEADLINE_SECONDS
+        default_seconds = cap_seconds if name == "Check" else DEFAULT_DEADLINE_SECONDS
+
+        async def handle(request: Any, context: Context) -> Any:
+            began = now()
+            try:
+                response = handler(request, context)
+                if type(response) is not bytes:
+                    left = cast("float | None", context.time_remaining())
+                    limit = min(left if left is not None else default_seconds, cap_seconds)
+                    response = await _within(lane, limit, response)
+                ok.inc()
+                return response
+            except TimeoutError:
+                error = ApiError("DEADLINE_EXCEEDED", "TIMED_OUT", f"no answer within {now() - began:.1f} s")
+            except Exception as caught:  # the edge: every exception becomes a status here
+                error = errors.from_exception(caught)
+            finally:
+                seconds.observe(now() - began)
+            self.telemetry.rpcs.labels(name, error.code).inc()
+            return await refuse(context, error)
+
+        return handle
+
+    def streaming(self, name: str, handler: StreamHandler) -> Callable[[Any, Context], Awaitable[None]]:
+        """As `unary`, for a stream: a reader that takes no message for too long is cut off with its resume token."""
+        lane = self.lanes.lane(name)
+
+        async def handle(request: Any, context: Context) -> None:
+            self.telemetry.watchers.inc()
+            error: ApiError | None = None
+            token = request.resume_token
+            try:
+                with lane.place():
+                    async with aclosing(cast("AsyncGenerator[Any, None]", handler(request, context))) as messages:
+                        async for message in messages:
+                            data = _serialize(message)
+                            async with asyncio.timeout(self.slow_watcher_seconds):
+                                await context.write(data)
+                            token = message.resume_token
+            except TimeoutError:
+                text = f"The watcher did not read for {self.slow_watcher_seconds:g} s."
+                error = ApiError("ABORTED", "SLOW_WATCHER", text, metadata={"resume_token": token})
+            except Exception as caught:  # the edge, as above
+                error = errors.from_exception(caught)
+                if error.code == "UNAVAILABLE":
+                    error = dataclasses.replace(error, metadata={"resume_token": token})
+            finally:
+                self.telemetry.watchers.dec()
+            self.telemetry.rpcs.labels(name, error.code if error else "OK").inc()
+            if error is not None:
+                await refuse(context, error)
+
+        return handle
 
 
-def streaming(name: str, handler: StreamHandler, telemetry: Telemetry) -> UnaryHandler:
-    """As `unary`, for a stream: a reader that does not take a message for 30 s is cut off with its resume token."""
-
-    async def handle(request: Any, context: Context) -> None:
-        telemetry.watchers.inc()
-        error: ApiError | None = None
-        token = getattr(request, "resume_token", "")
-        try:
-            async for message in handler(request, context):
-                async with asyncio.timeout(SLOW_WATCHER_SECONDS):
-                    await context.write(message)
-                token = message.resume_token
-        except TimeoutError:
-            error = ApiError(
-                "ABORTED", "SLOW_WATCHER", "The watcher did not read for 30 s.", metadata={"resume_token": token}
-            )
-        except Exception as caught:  # the edge, as above
-            error = errors.from_exception(caught)
-            if error.reason == "DRAINING":
-                error.metadata = {"resume_token": token}
-        finally:
-            telemetry.watchers.dec()
-        telemetry.rpcs.labels(name, error.code if error else "OK").inc()
-        if error is not None:
-            await refuse(context, error)
-
-    return handle
+async def _within(lane: Lane, seconds: float, response: Awaitable[Any]) -> bytes:
+    try:
+        with lane.place():
+            async with asyncio.timeout(seconds):
+                return _serialize(await response)
+    finally:
+        if inspect.iscoroutine(response):
+            response.close()  # where there was no place it never began
 
 
-def method_handlers(templates: Templates, runs: Runs, telemetry: Telemetry) -> grpc.GenericRpcHandler:
+def _serialize(message: Message | bytes) -> bytes:
+    data = message if isinstance(message, bytes) else message.SerializeToString()
+    if len(data) > MAX_RESPONSE_BYTES:
+        text = f"the answer has {len(data)} bytes; limit {MAX_RESPONSE_BYTES}: ask for less (ListMeasurements pages)"
+        raise ApiError("RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE", text)
+    return data
+
+
+def method_handlers(templates: Templates, runs: Runs, wrapper: Wrapper) -> grpc.GenericRpcHandler:
     """The table: every method of the contract, its request type read from the descriptor."""
     handlers = Handlers(templates, runs)
     table: dict[str, Any] = {}
     for method in pb.DESCRIPTOR.services_by_name["AnalysisService"].methods:
-        request_type = getattr(pb, method.input_type.name)
+        read = getattr(pb, method.input_type.name).FromString
         handler = getattr(handlers, method.name)
         if method.server_streaming:
-            table[method.name] = grpc.unary_stream_rpc_method_handler(
-                streaming(method.name, handler, telemetry), request_type.FromString, _serialize
-            )
+            table[method.name] = grpc.unary_stream_rpc_method_handler(wrapper.streaming(method.name, handler), read)
         else:
-            cap = MAX_CHECK_SECONDS if method.name == "Check" else MAX_DEADLINE_SECONDS
-            table[method.name] = grpc.unary_unary_rpc_method_handler(
-                unary(method.name, handler, telemetry, cap), request_type.FromString, _serialize
-            )
+            table[method.name] = grpc.unary_unary_rpc_method_handler(wrapper.unary(method.name, handler), read)
     return grpc.method_handlers_generic_handler(SERVICE, table)

@@ -1,13 +1,19 @@
 """Resource names, paging and tokens: what every use case needs before it can begin."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from analysis_service.api import tokens
 from analysis_service.api.errors import ApiError, invalid_field
-from analysis_service.stores.base import Store
+from analysis_service.stores.base import Page, Store
 
 DEFAULT_PAGE, MAX_PAGE = 50, 500
+MAX_PAGE_BYTES = 3 << 20  # an answer may have 4 MiB
+WEIGHED_AT_ONCE = 25
+T = TypeVar("T")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _RUN = re.compile(
@@ -33,13 +39,16 @@ def run_resource(resource: str) -> tuple[str, str]:
     match = _RUN.fullmatch(resource)
     if match is None:
         raise invalid_field("name", f"{resource[:80]!r} is not namespaces/<namespace>/analysisRuns/<uuid>")
-    return match["namespace"], match["id"]
+    namespace = match["namespace"]
+    if not _NAMESPACE.fullmatch(namespace):
+        raise invalid_field("name", f"{namespace[:80]!r} is no namespace: want a-z, 0-9 and - (at most 63)")
+    return namespace, match["id"]
 
 
 def template_resource(resource: str) -> tuple[str, str]:
     """(namespace, name); the namespace of a cluster-wide template is ""."""
     match = _TEMPLATE.fullmatch(resource)
-    if match is None or not _NAME.fullmatch(match["name"]):
+    if match is None or not _NAME.fullmatch(match["name"]) or not _NAMESPACE.fullmatch(match["namespace"] or "x"):
         raise invalid_field(
             "name",
             f"{resource[:80]!r} is neither namespaces/<namespace>/analysisTemplates/<name> "
@@ -53,6 +62,22 @@ def page_size(size: int) -> int:
     if size < 0:
         raise invalid_field("page_size", f"{size} is negative; 0 means {DEFAULT_PAGE}, the most is {MAX_PAGE}")
     return min(size, MAX_PAGE) or DEFAULT_PAGE
+
+
+async def fitting(fetch: Callable[[int], Awaitable[Page[T]]], size: int, weigh: Callable[[T], int]) -> Page[T]:
+    """A page of at most `size` items, and of fewer where they would not fit into one answer.
+
+    Weighing is work for the loop, so others get their turn now and then.
+    """
+    page = await fetch(size)
+    total = 0
+    for number, item in enumerate(page.items):
+        total += weigh(item)
+        if total > MAX_PAGE_BYTES and number:
+            return await fetch(number)
+        if number % WEIGHED_AT_ONCE == WEIGHED_AT_ONCE - 1:
+            await asyncio.sleep(0)
+    return page
 
 
 @dataclass(slots=True)

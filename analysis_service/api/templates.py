@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis_service.api.errors import ApiError, invalid_field
-from analysis_service.api.resources import Tokens, check_name, check_namespace, page_size, template_resource
+from analysis_service.api.resources import Tokens, check_name, check_namespace, fitting, page_size, template_resource
 from analysis_service.clock import Clock
 from analysis_service.core.argument_problems import check_arguments
 from analysis_service.core.lint import lint, load
@@ -50,7 +50,8 @@ class Templates:
         if where:
             check_namespace(where)
         purpose = f"templates:{namespace}"
-        page = await self.store.list_templates(where, page_size(size), await self.tokens.after(purpose, token))
+        after = await self.tokens.after(purpose, token)
+        page = await fitting(lambda limit: self.store.list_templates(where, limit, after), page_size(size), _weight)
         return page.items, await self.tokens.page(purpose, page.next_key)
 
     async def versions(self, resource: str, size: int, token: str) -> tuple[tuple[TemplateRecord, ...], str]:
@@ -58,7 +59,9 @@ class Templates:
         purpose = f"versions:{resource}"
         after = await self.tokens.after(purpose, token)
         try:
-            page = await self.store.list_template_versions(namespace, name, page_size(size), after)
+            page = await fitting(
+                lambda limit: self.store.list_template_versions(namespace, name, limit, after), page_size(size), _weight
+            )
         except StoreError as error:
             raise of_template(error) from None
         return page.items, await self.tokens.page(purpose, page.next_key)
@@ -100,6 +103,10 @@ class Templates:
         template = checked.parsed.template
         check_name("metadata.name", template.name)
         return template.name, template.cluster_scope, list(checked.problems)
+
+
+def _weight(record: TemplateRecord) -> int:
+    return len(record.text) * 4  # the most that UTF-8 makes of it
 
 
 def need_etag(etag: str) -> None:

@@ -39,6 +39,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MESSAGE_TOO_LARGE: _ClassVar[ErrorReason]
     MISSING_METRIC: _ClassVar[ErrorReason]
     TIMED_OUT: _ClassVar[ErrorReason]
+    SECRETS_UNAVAILABLE: _ClassVar[ErrorReason]
+    SECRET_FORBIDDEN: _ClassVar[ErrorReason]
 
 class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -74,6 +76,8 @@ INTERNAL_ERROR: ErrorReason
 MESSAGE_TOO_LARGE: ErrorReason
 MISSING_METRIC: ErrorReason
 TIMED_OUT: ErrorReason
+SECRETS_UNAVAILABLE: ErrorReason
+SECRET_FORBIDDEN: ErrorReason
 PHASE_UNSPECIFIED: Phase
 PENDING: Phase
 RUNNING: Phase

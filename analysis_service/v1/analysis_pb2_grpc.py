@@ -27,7 +27,9 @@ if _version_not_supported:
 
 
 class AnalysisServiceStub:
-    """Missing associated documentation comment in .proto file."""
+    """Every call has a deadline: 10 s where the caller gives none, never more than 60 s (Check: an hour). Every call may be
+    answered UNAVAILABLE (DRAINING, STORE_UNAVAILABLE) or RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo).
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -118,7 +120,9 @@ class AnalysisServiceStub:
 
 
 class AnalysisServiceServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Every call has a deadline: 10 s where the caller gives none, never more than 60 s (Check: an hour). Every call may be
+    answered UNAVAILABLE (DRAINING, STORE_UNAVAILABLE) or RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo).
+    """
 
     def CreateTemplate(self, request, context):
         """Stores the first version of a template. ALREADY_EXISTS if the name is taken.
@@ -135,7 +139,8 @@ class AnalysisServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTemplates(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Templates of one namespace by name, each in its latest version.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -155,7 +160,8 @@ class AnalysisServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTemplate(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Deletes every version. Needs the etag, as an update does. Runs made from it go on with their frozen copy.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -168,20 +174,22 @@ class AnalysisServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateAnalysisRun(self, request, context):
-        """Creates a run from stored or inline templates. The same request_id and body give the same run.
+        """Creates a run from stored or inline templates. The same request_id and body give the same run, as it is now, for
+        the run's whole life; with another body ALREADY_EXISTS (REQUEST_ID_REUSED) names the first field that differs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAnalysisRun(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The run as it is now.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAnalysisRuns(self, request, context):
-        """Newest first.
+        """Newest first. `resume_token` continues with a watch that misses nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,7 +210,11 @@ class AnalysisServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchAnalysisRuns(self, request, context):
-        """Changes from a resume token on (or from now): no gap, in order, the latest state of each run.
+        """Changes from a resume token on (or from now): no gap, no repetition, in order. Each message carries the whole run,
+        so a watcher that lags may be given only the latest state of a run, but never misses a verdict. Every 10 s without
+        news a bookmark comes: a resume token alone. A stream that cannot go on ends with a status that says from where to:
+        ABORTED (SLOW_WATCHER) after 30 s without reading, UNAVAILABLE (DRAINING) at shutdown, both with resume_token in
+        the metadata; OUT_OF_RANGE (RELIST_REQUIRED) if the token is too old, altered, or of another store or request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,8 +235,9 @@ class AnalysisServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Check(self, request, context):
-        """Creates a run and waits for its verdict, at most as long as the call's deadline or `wait` allows; then the
-        run as it is (still Running) is returned, and goes on.
+        """Creates a run and waits for its verdict, at most as long as the call's deadline or `wait` allows (10 s where
+        neither is given); then, or when the service shuts down, the run as it is (still Running) is returned, and goes
+        on. With a request_id the same call joins the same run again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -322,7 +335,9 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AnalysisService:
-    """Missing associated documentation comment in .proto file."""
+    """Every call has a deadline: 10 s where the caller gives none, never more than 60 s (Check: an hour). Every call may be
+    answered UNAVAILABLE (DRAINING, STORE_UNAVAILABLE) or RESOURCE_EXHAUSTED (OVERLOADED, with RetryInfo).
+    """
 
     @staticmethod
     def CreateTemplate(request,
