@@ -96,7 +96,9 @@ def add(plan: Plan, state: TState, look: int, canary: float, stable: float) -> T
         resolution=min(steps) if steps else 0.0,
         positive=positive,
         difference=_extend(plan, state.difference, canary - stable, used, log_ratio=False),
-        ratio=_extend(plan, state.ratio, math.log(canary / stable), used, log_ratio=True) if positive else state.ratio,
+        ratio=_extend(plan, state.ratio, math.log(canary) - math.log(stable), used, log_ratio=True)
+        if positive
+        else state.ratio,
     )
 
 
@@ -194,20 +196,26 @@ def _log_e(sums: Sums, nulls: tuple[Null, ...]) -> Array:
     n = sums.n * sums.discount
     variance = np.maximum(sums.deviation / (sums.n - 1.0), sums.floor**2)
     ready = (n > 1.0) & (variance > 0) & ((sums.deviation > 0) | (sums.n >= COARSE_POINTS))
-    result: Array = np.tile(sums.log_weights, (len(nulls), 1))
-    if not ready.any():
-        return result
-    n, variance = n[ready], variance[ready]
-    signs = np.array([sign for _, sign in nulls], float)[:, None]
-    gap = signs * (sums.mean[ready] - np.array([null for null, _ in nulls])[:, None])
+    means = sums.mean
+    some = not ready.all()  # seldom: only before a start has seen any noise
+    if some:
+        if not ready.any():
+            return np.tile(sums.log_weights, (len(nulls), 1))
+        n, variance, means = n[ready], variance[ready], means[ready]
+    at = np.array(nulls, float)
+    gap = at[:, 1:] * (means - at[:, :1])
     nu, shrink = n - 1.0, 1.0 + n * G2
-    t_square = n * gap * gap / variance
-    two_sided = 0.5 * n * np.log((1.0 + t_square / nu) / (1.0 + t_square / (nu * shrink))) - 0.5 * np.log(shrink)
-    # posterior of the effect: Student with n degrees of freedom about kappa * gap, kappa = n G2 / shrink
-    scale = np.sqrt(G2 / shrink / n * (nu * variance + n * gap * gap / shrink))
-    side = np.log(2.0 * np.maximum(stdtr(n, n * G2 / shrink * gap / scale), 1e-300))
-    # a mean on the null's side is never evidence, also where the tail underflows
-    result[:, ready] += np.where(gap > 0, two_sided + side, np.minimum(two_sided + side, 0.0))
+    square = gap * gap * (n / variance)
+    bent = square / shrink + nu
+    log_e = 0.5 * n * np.log((square + nu) / bent) - 0.5 * np.log(shrink)
+    # posterior of the effect: Student with n degrees of freedom about n G2 gap / shrink
+    log_e += np.log(stdtr(n, gap * np.sqrt(n**3 * G2 / (shrink * variance)) / np.sqrt(bent)) * 2.0 + 1e-300)
+    log_e = np.where(gap > 0, log_e, np.minimum(log_e, 0.0))  # also where the tail underflows
+    if not some:
+        whole: Array = log_e + sums.log_weights
+        return whole
+    result: Array = np.tile(sums.log_weights, (len(nulls), 1))
+    result[:, ready] += log_e
     return result
 
 
