@@ -1,0 +1,1 @@
+"""Statistical tests of canary against stable: pure functions and folds; `registry` names the sequential ones."""
