@@ -1,15 +1,20 @@
 """The `tidegate` command. One file per command, imported when it is used: `--help` must cost next to nothing."""
 
 import importlib
+import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "check": "Run templates to their verdict; the exit code says it.",
     "lint": "Say everything that is wrong, or doubtful, about templates.",
-    "render": "Show the exact queries that a template asks.",
-    "query": "Take one metric once: raw answer, value, and which part of the condition was false.",
+    "render": "Show the exact queries that templates ask.",
+    "query": "Take metrics once: raw answer, value, and which part of the condition was false.",
     "serve": "Run the analysis service.",
     "runs": "List, show, watch, terminate and delete runs of a service.",
     "templates": "List, show, store and delete templates of a service.",
@@ -22,6 +27,8 @@ Exit codes:
   0 pass   2 usage, configuration or lint   10 fail   11 inconclusive
   12 no data   20 provider or store error   21 timed out   1 a bug in tidegate
   130, 143 ended by a signal"""
+
+BUG, UNHEARD, INTERRUPTED = 1, 20, 130
 
 
 class Lazy(click.Group):
@@ -53,6 +60,13 @@ class Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """From the table: importing every command for its help would be felt at each key press."""
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
 
 @click.group(cls=Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tidegate", prog_name="tidegate", message="%(prog)s %(version)s")
@@ -62,29 +76,57 @@ def root() -> None:
 
 def main() -> None:
     """The console script. What escapes is a bug: exit code 1, one sentence, no traceback unless asked for."""
-    import os
-
+    if "_TIDEGATE_COMPLETE" in os.environ:
+        root.main(prog_name="tidegate")
+    code = UNHEARD
     try:
-        code = root.main(standalone_mode=False)
+        code = _run(sys.argv[1:])
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a failure still finds an exit code
+    except BrokenPipeError:
+        _silence()  # who reads us has gone: never a pass, the verdict may not have been read
+        code = code or UNHEARD
+    except OSError as error:
+        _silence()
+        click.echo(f"Error: standard output cannot be written: {error.strerror}", err=True)
+        code = code or UNHEARD
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    """One command line; its exit code. Raises OSError only for what cannot be written to standard output."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no ✔ still gets its verdict
+    try:
+        with root.make_context("tidegate", arguments) as context:
+            root.invoke(context)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
     except click.ClickException as error:
         error.show()
-        code = max(2, error.exit_code)  # click's own 1 would read as a bug
-    except click.exceptions.Exit as leaving:
-        code = leaving.exit_code
+        return max(2, error.exit_code)  # click's own 1 would read as a bug
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        code = 130
+        return INTERRUPTED
     except BrokenPipeError:
-        # Who reads us has gone. Never a pass: the verdict may not have been written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 20
+        raise
     except Exception as error:  # the edge of the process
         if os.environ.get("TIDEGATE_TRACEBACK"):
-            raise
+            import traceback
+
+            traceback.print_exc()
         click.echo(
             f"tidegate met a bug of its own ({type(error).__name__}). Please report it with the output of the same "
             "command under TIDEGATE_TRACEBACK=1.",
             err=True,
         )
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+        return BUG
+    return 0
+
+
+def _silence() -> None:
+    """Nothing more goes to standard output: the interpreter would try, and complain, on its way out."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)

@@ -1,8 +1,7 @@
 """The command line's connection to a service: plain calls, watches that survive a cut, errors in sentences."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,12 +10,13 @@ import grpc
 import msgspec
 from google.rpc import error_details_pb2, status_pb2
 
+from analysis_service.core.model import Argument
 from analysis_service.v1 import analysis_pb2 as pb
 from analysis_service.v1 import analysis_pb2_grpc
 
 CALL_SECONDS = 10.0
-RETRIES = 4
-_RETRIED = (grpc.StatusCode.UNAVAILABLE,)
+TRIES = 4
+_FINISHED = (pb.SUCCESSFUL, pb.FAILED, pb.ERROR, pb.INCONCLUSIVE)
 Reply = TypeVar("Reply")
 
 
@@ -32,6 +32,10 @@ class Refused(ServerError):
     exit_code = 2
 
 
+class Missing(Refused):
+    """What was asked for is not there."""
+
+
 _REFUSALS = (
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -42,57 +46,78 @@ _REFUSALS = (
 
 
 class Client:
-    """`host:port`, plain for loopback; TLS with the system's roots or `ca` otherwise."""
+    """`host:port`, plain for loopback; TLS with the system's roots or `ca` otherwise.
 
-    def __init__(self, address: str, ca: Path | None = None, *, plaintext: bool | None = None) -> None:
+    reconnect_seconds: how long a watch waits for a service that does not answer.
+    """
+
+    def __init__(
+        self, address: str, ca: Path | None = None, *, plaintext: bool = False, reconnect_seconds: float = 30.0
+    ) -> None:
         address = address.removeprefix("grpc://")
         self.address = address
+        self._reconnect_seconds = reconnect_seconds
         host = address.rpartition(":")[0].strip("[]")
         loopback = host in ("localhost", "::1") or host.startswith("127.")
         options = [("grpc.max_receive_message_length", 4 << 20), ("grpc.enable_retries", 0)]
-        if plaintext if plaintext is not None else loopback and ca is None:
+        if plaintext or (loopback and ca is None):
             self._channel = grpc.insecure_channel(address, options)
         else:
             roots = ca.read_bytes() if ca else None
             self._channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), options)
         self.stub: Any = analysis_pb2_grpc.AnalysisServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
-    def call(self, method: Callable[..., Reply], request: Any, seconds: float = CALL_SECONDS) -> Reply:
-        """One call; retried while the service is unreachable. Every call of ours is idempotent."""
-        for attempt in range(RETRIES):
+    def call(
+        self, method: Callable[..., Reply], request: Any, seconds: float = CALL_SECONDS, tries: int = TRIES
+    ) -> Reply:
+        """One call; repeated while the service is unreachable. Every call of ours is idempotent."""
+        for attempt in range(tries):
             try:
                 return method(request, timeout=seconds)
             except grpc.RpcError as error:
-                if error.code() not in _RETRIED or attempt == RETRIES - 1:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == tries - 1:
                     raise server_error(error, self.address) from None
                 time.sleep(0.1 * 4**attempt)
         raise AssertionError("unreachable")
 
     def watch(self, run: str, seconds: float) -> Iterator[pb.AnalysisRun]:
-        """States of one run until it is finished or time is up; a cut stream goes on where it stopped."""
-        deadline, token, failures = time.monotonic() + seconds, "", 0
+        """States of one run until it is finished or time is up; a cut stream goes on where it stopped.
+
+        Raises ServerError when nobody has answered for `reconnect_seconds`, or when time is up and nobody does.
+        """
+        deadline, token = time.monotonic() + seconds, ""
+        lost_at, failures = 0.0, 0
+        failure: grpc.RpcError | None = None
         while (left := deadline - time.monotonic()) > 0:
             try:
                 request = pb.WatchAnalysisRunsRequest(name=run, resume_token=token)
                 for event in self.stub.WatchAnalysisRuns(request, timeout=left):
-                    token, failures = event.resume_token, 0
+                    token, failure, failures = event.resume_token, None, 0
                     if event.deleted:
                         raise ServerError(f"run {run} was deleted while it was watched")
-                    if event.HasField("run"):
-                        yield event.run
-                return
+                    if not event.HasField("run"):
+                        continue
+                    if event.run.name != run:
+                        raise ServerError(f"asked for {run}, the service answered with {event.run.name}")
+                    yield event.run
+                    if event.run.phase in _FINISHED:
+                        return
             except grpc.RpcError as error:
                 code = error.code()
                 if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                    return
+                    break
                 if code in (grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.ABORTED):
                     token = ""  # its present state comes first again
                 elif code is not grpc.StatusCode.UNAVAILABLE:
                     raise server_error(error, self.address) from None
-                failures += 1
-                if failures > 20:
-                    raise server_error(error, self.address) from None
-                time.sleep(min(2.0, 0.1 * 2**failures, max(0.0, deadline - time.monotonic())))
+                lost_at = lost_at if failure is not None else time.monotonic()
+                failure = error
+                if time.monotonic() - lost_at > self._reconnect_seconds:
+                    break
+            failures += 1  # also where a stream just ended: something between us and the service cuts it
+            time.sleep(max(0.0, min(2.0, 0.1 * 2 ** min(failures, 6), deadline - time.monotonic())))
+        if failure is not None:
+            raise server_error(failure, self.address)
 
 
 def server_error(error: grpc.RpcError, address: str) -> ServerError:
@@ -105,7 +130,7 @@ def server_error(error: grpc.RpcError, address: str) -> ServerError:
     lines = [details or code.name]
     if len(violations) > 1:
         lines = [f"{v.field}: {v.description}" if v.field else v.description for v in violations]
-    kind = Refused if code in _REFUSALS else ServerError
+    kind = Missing if code is grpc.StatusCode.NOT_FOUND else Refused if code in _REFUSALS else ServerError
     return kind("\n".join(lines))
 
 
@@ -127,37 +152,12 @@ def _short(details: str) -> str:
     return details.splitlines()[0][:200] if details else "no reason given"
 
 
-def server_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--server, --ca and --plaintext, made into a Client."""
-    function = click.option(
-        "--server", envvar="TIDEGATE_SERVER", metavar="HOST:PORT", help="The service to talk to [env TIDEGATE_SERVER]."
-    )(function)
-    function = click.option(
-        "--ca",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Trust this CA instead of the system's.",
-    )(function)
-    return click.option("--plaintext", is_flag=True, help="No TLS, also to another machine.")(function)
-
-
-def connect(server: str | None, ca: Path | None, plaintext: bool) -> Client:
-    if not server:
-        raise click.UsageError("Which service? Give --server HOST:PORT or set TIDEGATE_SERVER.")
-    return Client(server, ca, plaintext=plaintext or None)
-
-
-def arguments(values: tuple[str, ...]) -> list[pb.Argument]:
-    """name=value pairs. `name=@secret/key` refers to a key of a secret."""
+def argument_messages(arguments: Sequence[Argument]) -> list[pb.Argument]:
     made = []
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"{text!r} is not name=value", param_hint="--arg")
-        if value.startswith("@") and "/" in value:
-            secret, _, key = value[1:].partition("/")
-            made.append(pb.Argument(name=name, secret_key_ref=pb.SecretKeyRef(name=secret, key=key)))
-        else:
-            made.append(pb.Argument(name=name, value=value))
+    for argument in arguments:
+        source = argument.value_from.secret_key_ref if argument.value_from is not None else None
+        reference = pb.SecretKeyRef(name=source.name, key=source.key) if source is not None else None
+        made.append(pb.Argument(name=argument.name, value=argument.value, secret_key_ref=reference))
     return made
 
 
@@ -171,10 +171,3 @@ def as_json(message: Any) -> str:
 def run_resource(run: str, namespace: str) -> str:
     """A run's resource name from a resource name or a bare id."""
     return run if "/" in run else f"namespaces/{namespace}/analysisRuns/{run}"
-
-
-def namespace_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    default = os.environ.get("TIDEGATE_NAMESPACE", "default")
-    return click.option("-n", "--namespace", default=default, show_default=True, help="[env TIDEGATE_NAMESPACE]")(
-        function
-    )

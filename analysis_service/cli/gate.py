@@ -1,18 +1,60 @@
 """The gate behind `tidegate check`: the same run, the same sentences, with or without a service."""
 
+import signal
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as copy
 from pathlib import Path
+from typing import Protocol
 
 from msgspec.structs import replace
 
-from analysis_service.cli.documents import refuse_bad_documents
+from analysis_service.cli.documents import BadDocuments, refuse_bad_documents
 from analysis_service.cli.outcome import Outcome, Policies, outcome_of
 from analysis_service.cli.progress import Progress
-from analysis_service.cli.report import Report
-from analysis_service.core.model import Run, RunSpec
+from analysis_service.cli.report import Report, judged
+from analysis_service.core.model import Argument, Run, RunSpec
+from analysis_service.core.prepare import prepare
+from analysis_service.core.reason import progress
 
+NOTHING = Run(id="", namespace="", name="", spec=RunSpec(metrics=()))
 _RUN_KEYS = uuid.UUID("0d7cbb1c-6a36-5d0a-9c5c-5a9e3c3e5f10")  # namespace of request ids made from run keys
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NAMED = 5  # undecided metrics that a sentence names
+
+
+class CannotRun(Exception):
+    """There will be no verdict. outcome: BAD_SPEC (the caller's move) or ERROR (a service or store that fails)."""
+
+    def __init__(self, outcome: Outcome, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+class Interrupted(BaseException):
+    """A signal asked the gate to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Driver(Protocol):
+    """What runs the templates: the engine inside this process, or a service."""
+
+    def states(self) -> Iterator[Run]:
+        """The run's states, newest last; ends with the verdict, or when time is up. Raises CannotRun."""
+        ...
+
+    def end(self) -> str:
+        """Nobody waits any more: end the run. Returns what became of it, "" if that is nothing worth saying."""
+        ...
+
+    def left(self) -> str:
+        """Time is up: what becomes of the run, "" if it is gone."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +63,7 @@ class Request:
 
     files: tuple[tuple[str, bytes], ...]
     stored: tuple[tuple[str, bool], ...]
-    args: tuple[str, ...]
+    args: tuple[Argument, ...]
     namespace: str
     name: str
     run_key: str
@@ -33,6 +75,7 @@ class Request:
     server: str = ""
     ca: Path | None = None
     plaintext: bool = False
+    reconnect_seconds: float = 30.0
 
     @property
     def source(self) -> str:
@@ -44,26 +87,88 @@ class Request:
             return str(uuid.uuid5(_RUN_KEYS, f"{self.namespace}/{self.run_key}"))
         return str(uuid.uuid4())
 
-
-def run(request: Request, show: Progress) -> Report:
-    """Run to the verdict and say what it means. Signals end the run too, and are exit codes of their own."""
-    refuse_bad_documents(request.files, strict=request.strict)
-    if request.server:
-        from analysis_service.cli.gate_remote import states
-    else:
-        from analysis_service.cli.gate_local import states
-    last = Run(id="", namespace=request.namespace, name=request.name, spec=RunSpec(metrics=()))
-    with show:
-        for last in states(request):
-            show.update(last)
-    return report(request, last)
+    def nothing(self) -> Run:
+        """The run that never was."""
+        name = self.name or (self.stored[0][0] if self.stored else self.source)
+        return replace(NOTHING, namespace=self.namespace, name=name)
 
 
-def report(request: Request, last: Run) -> Report:
-    """What the last state means, policies applied."""
+def run(request: Request, show: Progress) -> tuple[Report, str]:
+    """(the report, what else to say on standard error). Runs to the verdict; a signal ends the run too."""
+    try:
+        refuse_bad_documents(request.files, strict=request.strict, gate=True)
+    except BadDocuments as error:
+        nothing = replace(request.nothing(), reason=error.short)
+        return judged(nothing, Outcome.BAD_SPEC, request.policies, request.source), error.message
+    return follow(_driver(request), show, request.policies, request.timeout_seconds, request.nothing(), request.source)
+
+
+def follow(
+    driver: Driver,
+    show: Progress,
+    policies: Policies,
+    timeout_seconds: float,
+    last: Run = NOTHING,
+    source: str = "",
+) -> tuple[Report, str]:
+    """Follow a run to its verdict, a signal, or the end of the time there is.
+
+    last: what to report where there is no run.
+    """
+
+    def without(outcome: Outcome, reason: str) -> Report:
+        return judged(replace(last, reason=reason), outcome, policies, source)
+
+    try:
+        with _signals(), show:
+            for last in driver.states():
+                show.update(last)
+    except CannotRun as error:
+        said = str(error).splitlines()
+        return without(error.outcome, "; ".join(said)), "\n".join(said) if len(said) > 1 else ""
+    except Interrupted as stop:
+        name = signal.Signals(stop.number).name
+        interrupted = without(Outcome.INTERRUPTED, f"ended by {name} before there was a verdict")
+        return copy(interrupted, exit_code=128 + stop.number), driver.end()
     seen = outcome_of(last)
     if seen is Outcome.TIMED_OUT:
-        state = last.reason or f"the run is {last.phase.value or 'Pending'}"
-        last = replace(last, reason=f"no verdict within {request.timeout_seconds:g} s; {state}")
-    outcome, note = request.policies.apply(seen)
-    return Report(last, outcome, request.policies.code(outcome), note, request.source)
+        return without(seen, f"no verdict within {timeout_seconds:g} s; {_progress(last)}"), driver.left()
+    return judged(last, seen, policies, source), ""
+
+
+def _driver(request: Request) -> Driver:
+    if request.server:
+        from analysis_service.cli.gate_remote import Remote
+
+        return Remote(request)
+    from analysis_service.cli.gate_local import Local
+
+    return Local(request)
+
+
+def _progress(run: Run) -> str:
+    """How far the undecided metrics are."""
+    if not run.id:
+        return "the run was not created"
+    ready = {metric.name: metric for metric in prepare(run.spec).metrics}
+    open_ = [progress(ready[r.name], r) for r in run.results if not r.phase.done and r.name in ready]
+    more = f"; and {len(open_) - _NAMED} more metrics" if len(open_) > _NAMED else ""
+    return "; ".join(open_[:_NAMED]) + more or f"the run is {run.phase.value or 'Pending'}"
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """The first signal raises Interrupted; the next one ends the process as it always does."""
+
+    def interrupt(number: int, _frame: object) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        if all(signal.getsignal(number) is interrupt for number in _SIGNALS):
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -3,75 +3,102 @@
 import asyncio
 import os
 import queue
-import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
-import click
-
-from analysis_service.api.convert import arguments as from_messages
 from analysis_service.api.convert import run_name
 from analysis_service.api.creation import CreateRun
 from analysis_service.api.errors import ApiError
-from analysis_service.cli.client import arguments
 from analysis_service.cli.documents import joined
-from analysis_service.cli.gate import Request
-from analysis_service.config import Settings
+from analysis_service.cli.gate import CannotRun, Request
+from analysis_service.cli.outcome import Outcome
+from analysis_service.config import ConfigError, Settings
 from analysis_service.core.model import Run
-from analysis_service.main import Parts, compose
+from analysis_service.main import Parts, StartError, compose
 from analysis_service.telemetry import configure_logging
 
+_CALLERS_MOVE = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "ALREADY_EXISTS"})
+_DRAIN_SECONDS = 1.0
+WHERE_SECRETS_ARE = (
+    "Secrets come from the environment, as TIDEGATE_SECRET_<NAME>__<KEY>, "
+    "or from files NAME/KEY below TIDEGATE_SECRETS_DIRECTORY."
+)
 
-def states(request: Request) -> Iterator[Run]:
-    """The run's states, newest last. A signal ends the command with 128 + its number; nothing outlives it.
 
-    The engine's loop has a thread of its own, so that whoever reads the states may take its time.
+class Local:
+    """The engine's loop has a thread of its own, so that whoever reads the states may take its time.
+
+    The thread ends with the process: nothing outlives the command.
     """
-    seen: queue.SimpleQueue[Run | BaseException | None] = queue.SimpleQueue()
-    loop = asyncio.new_event_loop()
 
-    def work() -> None:
-        try:
-            loop.run_until_complete(_drive(request, seen))
-        except BaseException as error:  # carried to the reader, which raises it
-            seen.put(error)
-        finally:
-            loop.close()
-            seen.put(None)
+    def __init__(self, request: Request) -> None:
+        self._request = request
 
-    def leave(number: int, _frame: object) -> None:
-        sys.exit(128 + number)
+    def states(self) -> Iterator[Run]:
+        seen: queue.SimpleQueue[Run | BaseException | None] = queue.SimpleQueue()
+        threading.Thread(target=_work, args=(self._request, seen), daemon=True).start()
+        while (state := seen.get()) is not None:
+            if isinstance(state, ApiError):
+                raise cannot_run(state)
+            if isinstance(state, ConfigError | StartError):
+                raise CannotRun(Outcome.BAD_SPEC, str(state))
+            if isinstance(state, BaseException):
+                raise state
+            yield state
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
-    threading.Thread(target=work, daemon=True).start()
-    while (state := seen.get()) is not None:
-        if isinstance(state, ApiError):
-            raise click.UsageError("\n".join(f"{v.field}: {v.description}" for v in state.violations) or state.message)
-        if isinstance(state, BaseException):
-            raise state
-        yield state
+    def end(self) -> str:
+        return ""
+
+    def left(self) -> str:
+        return ""
+
+
+def cannot_run(error: ApiError) -> CannotRun:
+    """Every violated field, as the service would say it."""
+    if error.code not in _CALLERS_MOVE:
+        return CannotRun(Outcome.ERROR, error.message)
+    lines = [f"{v.field}: {v.description}" if v.field else v.description for v in error.violations]
+    if error.reason == "SECRET_NOT_FOUND":
+        lines.append(WHERE_SECRETS_ARE)
+    return CannotRun(Outcome.BAD_SPEC, "\n".join(lines) or error.message)
+
+
+def settings(strict: bool, prometheus: str) -> Settings:
+    """What a service would read from its environment, without a store, a port or a log."""
+    environ = dict(os.environ)
+    if prometheus:
+        environ["ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"] = prometheus
+    environ.pop("TIDEGATE_STORE", None)
+    return Settings.from_environment(environ, store="memory:", strict=strict or None)
+
+
+def _work(request: Request, seen: "queue.SimpleQueue[Run | BaseException | None]") -> None:
+    try:
+        asyncio.run(_drive(request, seen))
+    except BaseException as error:  # carried to the reader, which raises it
+        seen.put(error)
+    finally:
+        seen.put(None)
 
 
 async def _drive(request: Request, seen: "queue.SimpleQueue[Run | BaseException | None]") -> None:
     configure_logging("error")
-    environ = dict(os.environ)
-    if request.prometheus:
-        environ["ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"] = request.prometheus
-    parts = await compose(Settings.from_environment(environ, store="memory:", strict=request.strict))
+    parts = await compose(settings(request.strict, request.prometheus))
     engine = asyncio.create_task(parts.engine.serve())
     feeding = asyncio.create_task(parts.runs.feed.run())
+    following = asyncio.create_task(_follow(parts, request, seen))
     try:
-        await asyncio.wait_for(_follow(parts, request, seen), request.timeout_seconds)
-    except TimeoutError:
-        return
+        done, _ = await asyncio.wait(
+            {following, engine}, timeout=request.timeout_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in done:  # nothing done: time is up
+            task.result()
     finally:
-        await parts.engine.drain(1.0)
-        for task in (engine, feeding):
+        await parts.engine.drain(_DRAIN_SECONDS)
+        for task in (following, engine, feeding):
             task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, Exception):
                 await task
         await parts.close()
 
@@ -82,7 +109,7 @@ async def _follow(parts: Parts, request: Request, seen: "queue.SimpleQueue[Run |
             namespace=request.namespace,
             run_name=request.name,
             inline_text=joined(request.files),
-            args=from_messages(arguments(request.args)),
+            args=request.args,
             strict=request.strict,
             policies=request.policies.chosen(),
             refuse_endless=True,

@@ -1,39 +1,93 @@
 """The gate on a service: create (or join) the run, watch it to its verdict."""
 
-import signal
-import sys
 import time
 from collections.abc import Iterator
 
 import click
 
 from analysis_service.api.convert import from_run
-from analysis_service.cli.client import Client, arguments
+from analysis_service.cli.client import Client, Refused, ServerError, argument_messages
 from analysis_service.cli.documents import joined
-from analysis_service.cli.gate import Request
+from analysis_service.cli.gate import CannotRun, Request
+from analysis_service.cli.outcome import Outcome
 from analysis_service.core.model import Run
 from analysis_service.v1 import analysis_pb2 as pb
 
+END_SECONDS = 3.0  # CI systems kill a few seconds after they ask
 
-def states(request: Request) -> Iterator[Run]:
-    """The run's states, newest last. A signal asks the service to end the run and exits with 128 + its number."""
-    client = Client(request.server, request.ca, plaintext=request.plaintext or None)
-    deadline = time.monotonic() + request.timeout_seconds
-    created = client.call(client.stub.CreateAnalysisRun, creation(request))
-    click.echo(f"{created.name} on {request.server}", err=True)
 
-    def end(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        click.echo("asking the service to end the run", err=True)
+class Remote:
+    """One run of a service. Who ends the gate by a signal ends the run; who runs out of time leaves it to itself."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._asked = creation(request)
+        self._client = Client(
+            request.server,
+            request.ca,
+            plaintext=request.plaintext,
+            reconnect_seconds=request.reconnect_seconds,
+        )
+        self._sent = False
+        self._name = ""
+
+    def states(self) -> Iterator[Run]:
+        deadline = time.monotonic() + self._request.timeout_seconds
+        client = self._client
         try:
-            client.call(client.stub.TerminateAnalysisRun, pb.TerminateAnalysisRunRequest(name=created.name), 3.0)
-        finally:
-            sys.exit(128 + number)
+            self._sent = True
+            created = client.call(client.stub.CreateAnalysisRun, self._asked)
+            self._name = created.name
+            click.echo(f"run {created.name} on {self._request.server}", err=True)
+            yield from_run(created)
+            yield from map(from_run, client.watch(created.name, deadline - time.monotonic()))
+        except Refused as error:
+            raise CannotRun(Outcome.BAD_SPEC, error.message) from None
+        except ServerError as error:
+            raise CannotRun(Outcome.ERROR, error.message) from None
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    yield from_run(created)
-    yield from map(from_run, client.watch(created.name, deadline - time.monotonic()))
+    def end(self) -> str:
+        """Also where the signal came between the question and its answer: the same request id names the same run."""
+        if not self._sent:
+            return ""
+        client = self._client
+        try:
+            if not self._name:
+                self._name = client.call(client.stub.CreateAnalysisRun, self._asked, END_SECONDS, tries=1).name
+            request = pb.TerminateAnalysisRunRequest(name=self._name)
+            client.call(client.stub.TerminateAnalysisRun, request, END_SECONDS, tries=1)
+        except ServerError as error:
+            name = self._name or "a run"
+            return f"{name} could not be ended and may go on: {error.message}"
+        return f"{self._name} was asked to end"
+
+    def left(self) -> str:
+        if not self._name:
+            return ""
+        return f"the run goes on; follow it with: tidegate runs watch {self._name} --server {self._request.server}"
+
+
+class Watched:
+    """A run that somebody else started: nothing of what becomes of us is its business."""
+
+    def __init__(self, client: Client, name: str, seconds: float) -> None:
+        self._client = client
+        self._name = name
+        self._seconds = seconds
+
+    def states(self) -> Iterator[Run]:
+        try:
+            yield from map(from_run, self._client.watch(self._name, self._seconds))
+        except Refused as error:
+            raise CannotRun(Outcome.BAD_SPEC, error.message) from None
+        except ServerError as error:
+            raise CannotRun(Outcome.ERROR, error.message) from None
+
+    def end(self) -> str:
+        return f"{self._name} goes on"
+
+    def left(self) -> str:
+        return f"{self._name} goes on"
 
 
 def creation(request: Request) -> pb.CreateAnalysisRunRequest:
@@ -41,8 +95,8 @@ def creation(request: Request) -> pb.CreateAnalysisRunRequest:
         namespace=request.namespace,
         run_name=request.name,
         templates=[pb.TemplateReference(name=name, cluster_scope=cluster) for name, cluster in request.stored],
-        inline_text=joined(request.files),
-        args=arguments(request.args),
+        inline_text=joined(request.files) if request.files else "",
+        args=argument_messages(request.args),
         request_id=request.request_id(),
         strict=request.strict,
         policies=request.policies.chosen(),

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from analysis_service.core.lint_rules import number
 from analysis_service.core.problem import Problem
 
 
@@ -13,6 +14,7 @@ def write(checked: list[tuple[str, bytes, tuple[Problem, ...]]]) -> str:
             "column": problem.column,
             "severity": problem.severity,
             "code": problem.code,
+            "rule": number(problem.code),
             "path": problem.path,
             "message": problem.message,
             "hint": problem.hint,

@@ -1,9 +1,11 @@
 """Findings as SARIF 2.1.0, for code-scanning services."""
 
 from importlib.metadata import version
+from urllib.parse import quote
 
 import msgspec
 
+from analysis_service.core.lint_rules import explanation, number
 from analysis_service.core.problem import Problem
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -11,7 +13,7 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def write(checked: list[tuple[str, bytes, tuple[Problem, ...]]]) -> str:
     every = [(name, problem) for name, _, problems in checked for problem in problems]
-    rules = sorted({problem.code for _, problem in every})
+    codes = sorted({problem.code for _, problem in every}, key=number)
     document = {
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -21,23 +23,32 @@ def write(checked: list[tuple[str, bytes, tuple[Problem, ...]]]) -> str:
                     "driver": {
                         "name": "tidegate",
                         "version": version("tidegate"),
-                        "rules": [{"id": rule} for rule in rules],
+                        "rules": [_rule(code) for code in codes],
                     }
                 },
-                "results": [_result(name, problem, rules) for name, problem in every],
+                "columnKind": "unicodeCodePoints",
+                "results": [_result(name, problem, codes) for name, problem in every],
             }
         ],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
-def _result(name: str, problem: Problem, rules: list[str]) -> dict[str, object]:
-    region = {"startLine": problem.line, "startColumn": max(problem.column, 1)} if problem.line else {"startLine": 1}
-    location = {"artifactLocation": {"uri": name.replace("\\", "/")}, "region": region}
+def _rule(code: str) -> dict[str, object]:
+    text = explanation(code)
+    more = {"shortDescription": {"text": text}} if text else {}
+    return {"id": number(code), "name": code, **more}
+
+
+def _result(name: str, problem: Problem, codes: list[str]) -> dict[str, object]:
+    region = {"startLine": problem.line or 1}
+    if problem.line and problem.column:
+        region |= {"startColumn": problem.column, "endColumn": problem.column + max(problem.length, 1)}
+    uri = quote(name.replace("\\", "/"), safe="/-._~")
     return {
-        "ruleId": problem.code,
-        "ruleIndex": rules.index(problem.code),
+        "ruleId": number(problem.code),
+        "ruleIndex": codes.index(problem.code),
         "level": problem.severity,
         "message": {"text": str(problem)},
-        "locations": [{"physicalLocation": location}],
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}],
     }

@@ -17,13 +17,20 @@ class Outcome(Enum):
     ERROR = 20
     TIMED_OUT = 21
     BAD_SPEC = 2
+    INTERRUPTED = 130  # or 128 + the signal's number
 
     @property
     def word(self) -> str:
         return self.name.replace("_", " ").lower()
 
+    @property
+    def option(self) -> str:
+        """As `--exit-code` names it."""
+        return self.name.replace("_", "-").lower()
+
 
 POLICY_WORDS = ("fail", "pass", "inconclusive")
+CHOOSABLE = {outcome.option: outcome for outcome in Outcome if outcome is not Outcome.INTERRUPTED}
 _AS = {"fail": Outcome.FAIL, "pass": Outcome.PASS, "inconclusive": Outcome.INCONCLUSIVE}
 
 
@@ -38,8 +45,19 @@ class Policies:
 
     def chosen(self) -> dict[str, str]:
         """What was chosen, as recorded in the run."""
-        named = {"onError": self.on_error, "onInconclusive": self.on_inconclusive, "onNoData": self.on_no_data}
+        codes = ",".join(f"{outcome.option}={code}" for outcome, code in self.exit_codes.items())
+        named = {
+            "onError": self.on_error,
+            "onInconclusive": self.on_inconclusive,
+            "onNoData": self.on_no_data,
+            "exitCode": codes,
+        }
         return {name: word for name, word in named.items() if word}
+
+    def options(self) -> str:
+        """What was chosen, as written on a command line."""
+        names = {"onError": "on-error", "onInconclusive": "on-inconclusive", "onNoData": "on-no-data"}
+        return " ".join(f"--{names.get(name, 'exit-code')}={word}" for name, word in self.chosen().items())
 
     def apply(self, outcome: Outcome) -> tuple[Outcome, str]:
         """(the outcome after policies, the sentence that says so or "")."""
@@ -59,9 +77,15 @@ class Policies:
 
 
 def outcome_of(run: Run) -> Outcome:
-    """What a finished run means for a gate; a run that is not finished has timed out."""
+    """What a finished run means for a gate; a run that is not finished has timed out.
+
+    A run that was ended on request before its metrics were through is not a pass here, though its phase is
+    Successful (as Argo's): what is not finished has not passed.
+    """
     if run.phase is Phase.SUCCESSFUL:
-        return Outcome.PASS if _has_evidence(run) else Outcome.NO_DATA
+        if not _has_evidence(run) or run.cause is Cause.NO_EVIDENCE:
+            return Outcome.NO_DATA
+        return Outcome.INCONCLUSIVE if run.cause is Cause.TERMINATED else Outcome.PASS
     if run.phase is Phase.FAILED:
         return Outcome.FAIL
     if run.phase is Phase.INCONCLUSIVE:

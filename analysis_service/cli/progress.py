@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from analysis_service.cli.formats.text import MARKS
-from analysis_service.cli.report import latest_value, plain, tally
+from analysis_service.cli.formats.text import COLORS, MARKS, UNDECIDED
+from analysis_service.cli.report import latest_value, measured, tally, title, why
+from analysis_service.cli.show import MAX_CELL, colored, one_line
 from analysis_service.core.model import MetricResult, Run
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
+
+_MAX_LINE = 400
+_MAX_LAST = 160
+_MAX_ROWS = 40  # of the live table: a terminal has no more
 
 
 class Progress(Protocol):
@@ -23,10 +28,10 @@ class Progress(Protocol):
     def update(self, run: Run) -> None: ...
 
 
-def progress(*, quiet: bool, color: bool) -> Progress:
-    if quiet:
+def progress(*, quiet: bool, no_color: bool) -> Progress:
+    if quiet or sys.stderr is None:
         return Silent()
-    return LiveTable(color) if sys.stderr.isatty() else Lines()
+    return LiveTable(colored(sys.stderr, no_color)) if sys.stderr.isatty() else Lines()
 
 
 class Silent:
@@ -41,27 +46,29 @@ class Silent:
 
 
 class Lines(Silent):
-    """One line per finished measurement and per verdict; no cursor codes."""
+    """One line per finished measurement and per verdict of a metric; no cursor codes."""
 
     def __init__(self) -> None:
         self._said: dict[str, int] = {}
-        self._phases: dict[str, str] = {}
+        self._decided: set[str] = set()
 
     def update(self, run: Run) -> None:
         for result in run.results:
             said = self._said.get(result.name, 0)
             for m in result.measurements:
-                if m.done and m.ordinal >= said:
-                    mark = MARKS.get(m.phase, "◌")
-                    click.echo(f"{mark} {plain(m.reason or m.message or result.name)}", err=True)
+                if m.phase.done and m.ordinal >= said:
+                    parts = (result.name, m.value, measured(result.name, m))
+                    line = "  ".join(one_line(part, _MAX_LINE) for part in parts if part)
+                    click.echo(f"{MARKS.get(m.phase, UNDECIDED)} {line}", err=True)
                     self._said[result.name] = m.ordinal + 1
-            if result.phase.done and self._phases.get(result.name) != result.phase:
-                click.echo(f"{MARKS.get(result.phase, '◌')} {plain(result.name)}: {result.phase.value}", err=True)
-            self._phases[result.name] = result.phase
+            if result.phase.done and result.name not in self._decided:
+                self._decided.add(result.name)
+                name = one_line(result.name, _MAX_LINE)
+                click.echo(f"{MARKS.get(result.phase, UNDECIDED)} {name}: {result.phase.value}", err=True)
 
 
 class LiveTable:
-    """The table of metrics, redrawn in place."""
+    """The table of metrics, redrawn in place and gone in the end: the result says it all once more."""
 
     def __init__(self, color: bool) -> None:
         self._color = color
@@ -72,7 +79,7 @@ class LiveTable:
         from rich.live import Live
 
         console = Console(stderr=True, no_color=not self._color or None, highlight=False)
-        self._live = Live(console=console, refresh_per_second=5, transient=True)
+        self._live = Live(console=console, refresh_per_second=5, transient=True, redirect_stdout=False)
         self._live.start()
 
     def __exit__(self, *_: object) -> None:
@@ -84,34 +91,31 @@ class LiveTable:
             self._live.update(_table(run))
 
 
-_STYLES = {"Successful": "green", "Failed": "red", "Error": "yellow", "Inconclusive": "magenta"}
-
-
-def _table(run: Run) -> "Table":
+def _table(run: Run) -> "Group":
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=Text(plain(f"{run.name or run.id}  {run.phase.value or 'Pending'}")), title_justify="left", box=None
-    )
-    for heading in ("", "metric", "phase", "value", "measurements", "last"):
-        table.add_column(heading, overflow="fold")
-    for result in run.results:
-        phase = result.phase.value or "Pending"
-        style = _STYLES.get(phase, "")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(5):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="ellipsis", no_wrap=True)
+    for result in run.results[:_MAX_ROWS]:
+        color = COLORS.get(result.phase, "")
         table.add_row(
-            Text(MARKS.get(result.phase, "◌"), style=style),
-            Text(plain(result.name)),
-            Text(phase, style=style),
-            Text(plain(latest_value(result))[:40]),
+            Text(MARKS.get(result.phase, UNDECIDED), style=color),
+            Text(one_line(result.name, MAX_CELL)),
+            Text(result.phase.value or "Pending", style=color),
+            Text(one_line(latest_value(result), 24)),
             Text(tally(result)),
-            Text(plain(_last(result))[:160]),
+            Text(one_line(_last(result), _MAX_LAST)),
         )
-    return table
+    more = [Text(f"and {len(run.results) - _MAX_ROWS} more metrics")] if len(run.results) > _MAX_ROWS else []
+    head = Text(f"{one_line(title(run), MAX_CELL)}  {run.phase.value or 'Pending'}")
+    return Group(head, table, *more)
 
 
 def _last(result: MetricResult) -> str:
-    if result.reason:
-        return result.reason
-    last = result.measurements[-1] if result.measurements else None
-    return (last.reason or last.message) if last is not None else ""
+    if not result.phase.done and result.measurements:
+        return measured(result.name, result.measurements[-1])
+    return why(result)

@@ -7,32 +7,42 @@ from typing import Any
 
 import msgspec
 
-from analysis_service.cli.outcome import Outcome
-from analysis_service.core.model import MetricResult, Phase, Run
+from analysis_service.cli.outcome import Outcome, Policies, outcome_of
+from analysis_service.core.model import Cause, Measurement, MetricResult, Phase, Run
 
+NO_POLICIES = Policies()
 _ORDER = {Phase.FAILED: 0, Phase.ERROR: 1, Phase.INCONCLUSIVE: 2, Phase.RUNNING: 3, Phase.PENDING: 4, Phase.NEW: 5}
+_TAIL = 6  # at least so many characters of its id stand behind the name that a run is given where it has none
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """outcome: after policies. exit_code: what the process ends with. note: a policy that changed the outcome."""
+    """seen, outcome: before and after policies. exit_code: the process's. note: the policy that changed the outcome.
+
+    source: file or template the run was made from, for annotations; lines: metric -> line in it.
+    """
 
     run: Run
+    seen: Outcome
     outcome: Outcome
     exit_code: int
     note: str = ""
-    source: str = ""  # file or template the run was made from, for annotations
-    link: str = ""
-    lines: Mapping[str, int] = field(default_factory=dict)  # metric -> line in `source`
+    policies: Policies = NO_POLICIES
+    source: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
         return self.outcome is Outcome.PASS
 
     @property
+    def title(self) -> str:
+        return title(self.run)
+
+    @property
     def headline(self) -> str:
         """FAIL  checkout: <reason>"""
-        return f"{self.outcome.word.upper()}  {self.run.name}: {self.reason}"
+        return f"{self.outcome.word.upper()}  {self.title}: {self.reason}"
 
     @property
     def reason(self) -> str:
@@ -40,7 +50,7 @@ class Report:
 
     def metrics(self) -> list[MetricResult]:
         """Worst first; among equals as written. Metrics never measured are there too."""
-        known = {result.name: result for result in self.run.results}
+        known = {result.name for result in self.run.results}
         every = list(self.run.results)
         every += [MetricResult(m.name) for m in self.run.spec.metrics if m.name not in known and "{{" not in m.name]
         return sorted(every, key=lambda result: (result.dry_run, _ORDER.get(result.phase, 9)))
@@ -48,26 +58,41 @@ class Report:
     def data(self) -> dict[str, Any]:
         """The machine-readable result; names say what they mean."""
         run = self.run
-        data: dict[str, Any] = {
+        return {
             "passed": self.passed,
             "outcome": self.outcome.word,
+            "outcomeBeforePolicies": self.seen.word,
             "exitCode": self.exit_code,
             "phase": run.phase.value or "Pending",
             "reason": self.reason,
             "cause": run.cause.value,
             "message": run.message,
-            "run": {"id": run.id, "namespace": run.namespace, "name": run.name},
+            "run": {"id": run.id, "namespace": run.namespace, "name": run.name, "title": self.title},
             "startedAt": _time(run.started_at),
             "completedAt": _time(run.completed_at),
             "warnings": list(run.warnings),
             "metrics": [metric_data(result) for result in self.metrics()],
-            "policies": dict(run.spec.policies),
+            "policies": {**run.spec.policies, **self.policies.chosen()},
+            "policyApplied": self.note,
         }
-        if self.note:
-            data["policyApplied"] = self.note
-        if self.link:
-            data["link"] = self.link
-        return data
+
+
+def report(run: Run, policies: Policies = NO_POLICIES, source: str = "") -> Report:
+    """What the last state of a run means, policies applied."""
+    return judged(run, outcome_of(run), policies, source)
+
+
+def judged(run: Run, seen: Outcome, policies: Policies, source: str = "") -> Report:
+    outcome, note = policies.apply(seen)
+    return Report(run, seen, outcome, policies.code(outcome), note, policies, source)
+
+
+def title(run: Run) -> str:
+    """The run as people know it: its own name, or its template's, without the tail that made it unique."""
+    head, _, tail = run.name.rpartition("-")
+    if head and len(tail) >= _TAIL and run.id.endswith(tail):
+        return head
+    return run.name or run.id or "run"
 
 
 def metric_data(result: MetricResult) -> dict[str, Any]:
@@ -85,20 +110,22 @@ def metric_data(result: MetricResult) -> dict[str, Any]:
         "failed": result.failed,
         "inconclusive": result.inconclusive,
         "error": result.error,
-        "measurements": [
-            {
-                "ordinal": m.ordinal,
-                "phase": m.phase.value,
-                "value": m.value,
-                "message": m.message,
-                "reason": m.reason,
-                "startedAt": _time(m.started_at),
-                "finishedAt": _time(m.finished_at),
-                "metadata": {k: v for k, v in m.metadata.items() if not k.startswith("scrape.")},
-            }
-            for m in result.measurements
-        ],
+        "measurements": [measurement_data(m) for m in result.measurements],
         "metadata": dict(result.metadata),
+    }
+
+
+def measurement_data(m: Measurement) -> dict[str, Any]:
+    return {
+        "ordinal": m.ordinal,
+        "phase": m.phase.value,
+        "value": m.value,
+        "cause": m.cause.value,
+        "message": m.message,
+        "reason": m.reason,
+        "startedAt": _time(m.started_at),
+        "finishedAt": _time(m.finished_at),
+        "metadata": {k: v for k, v in m.metadata.items() if not k.startswith("scrape.")},
     }
 
 
@@ -107,8 +134,26 @@ def latest_value(result: MetricResult) -> str:
     return next((m.value for m in reversed(result.measurements) if m.value), "")
 
 
+def why(result: MetricResult, said: str = "") -> str:
+    """The sentence of a metric, without the name and the value that stand beside it.
+
+    Its last measurement's is enough where the metric passed, and where its own sentence was `said` already.
+    """
+    sentence = result.reason or result.message
+    last = result.measurements[-1] if result.measurements else None
+    short = result.cause is Cause.PASSED or not sentence or (said and sentence.rstrip(".") in said)
+    if last is not None and short:
+        sentence = measured(result.name, last)
+    return sentence.removeprefix(f"{result.name}: ")
+
+
+def measured(name: str, m: Measurement) -> str:
+    """What one measurement was, without the metric's name and its value in front."""
+    return (m.reason or m.message).removeprefix(f"{name}: ").removeprefix(f"{m.value}: ")
+
+
 def tally(result: MetricResult) -> str:
-    """`3 of 5 failed`, or how many measurements there were."""
+    """`3 of 5 passed, 2 failed`, or that nothing was measured."""
     if result.count == 0 and result.error == 0:
         return "not measured"
     parts = [
@@ -120,17 +165,13 @@ def tally(result: MetricResult) -> str:
         )
         if number
     ]
-    return f"{result.successful} of {result.count} passed" + "".join(f", {part}" for part in parts)
-
-
-def plain(text: str) -> str:
-    """Text from outside without control characters: it may end in a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    passed = [f"{result.successful} of {result.count} passed"] if result.count else []
+    return ", ".join(passed + parts)
 
 
 def _time(at: datetime | None) -> str | None:
     return at.isoformat().replace("+00:00", "Z") if at else None
 
 
-def as_json(report: Report) -> str:
-    return msgspec.json.format(msgspec.json.encode(report.data()), indent=2).decode() + "\n"
+def as_json(data: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"

@@ -1,11 +1,10 @@
 """`tidegate templates ...`: the templates a service keeps."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from analysis_service.cli.client import as_json, connect, namespace_option, server_option
+from analysis_service.cli import options as opt
 
 _CLUSTER = click.option("--cluster", is_flag=True, help="A ClusterAnalysisTemplate.")
 
@@ -16,30 +15,34 @@ def command() -> None:
 
 
 @command.command("list")
-@server_option
-@namespace_option
+@opt.service_options
+@opt.namespace_option
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces, and cluster-wide ones.")
 @_CLUSTER
 def list_(server: str, ca: Path, plaintext: bool, namespace: str, all_namespaces: bool, cluster: bool) -> None:
     """Names and latest versions."""
+    client = opt.connect(server, ca, plaintext)
+    from analysis_service.cli.show import columns
     from analysis_service.v1 import analysis_pb2 as pb
 
-    client = connect(server, ca, plaintext)
-    token = ""
+    token, rows = "", [("NAME", "VERSION", "CHANGED")]
     while True:
         where = "-" if all_namespaces else "" if cluster else namespace
         page = client.call(client.stub.ListTemplates, pb.ListTemplatesRequest(namespace=where, page_token=token))
-        for t in page.templates:
-            click.echo(f"{t.name}  version {t.version}")
+        rows += [(t.name, str(t.version), t.create_time.ToJsonString()) for t in page.templates]
         token = page.next_page_token
         if not token:
-            return
+            break
+    if len(rows) > 1:
+        click.echo("\n".join(columns(rows)))
+    else:
+        click.echo("no templates", err=True)
 
 
 @command.command("get")
 @click.argument("name")
-@server_option
-@namespace_option
+@opt.service_options
+@opt.namespace_option
 @_CLUSTER
 @click.option("--version", default=0, help="0: the latest.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
@@ -47,77 +50,79 @@ def get(
     name: str, server: str, ca: Path, plaintext: bool, namespace: str, cluster: bool, version: int, output: str
 ) -> None:
     """The document as it was stored."""
+    client = opt.connect(server, ca, plaintext)
     from analysis_service.v1 import analysis_pb2 as pb
 
-    client = connect(server, ca, plaintext)
     request = pb.GetTemplateRequest(name=resource(name, namespace, cluster), version=version)
     found = client.call(client.stub.GetTemplate, request)
-    click.echo(
-        as_json(found) if output == "json" else found.text, nl=output != "json" and not found.text.endswith("\n")
-    )
+    if output == "json":
+        from analysis_service.cli.client import as_json
+
+        click.echo(as_json(found), nl=False)
+    else:
+        click.echo(found.text, nl=not found.text.endswith("\n"))
 
 
 @command.command("versions")
 @click.argument("name")
-@server_option
-@namespace_option
+@opt.service_options
+@opt.namespace_option
 @_CLUSTER
 def versions(name: str, server: str, ca: Path, plaintext: bool, namespace: str, cluster: bool) -> None:
     """Every version, newest first."""
+    client = opt.connect(server, ca, plaintext)
+    from analysis_service.cli.show import columns
     from analysis_service.v1 import analysis_pb2 as pb
 
-    client = connect(server, ca, plaintext)
-    request = pb.ListTemplateVersionsRequest(name=resource(name, namespace, cluster), page_size=500)
-    for t in client.call(client.stub.ListTemplateVersions, request).versions:
-        click.echo(f"version {t.version}  {t.create_time.ToJsonString()}  etag {t.etag}")
+    token, rows = "", [("VERSION", "CREATED", "ETAG")]
+    while True:
+        request = pb.ListTemplateVersionsRequest(
+            name=resource(name, namespace, cluster), page_size=500, page_token=token
+        )
+        page = client.call(client.stub.ListTemplateVersions, request)
+        rows += [(str(t.version), t.create_time.ToJsonString(), t.etag) for t in page.versions]
+        token = page.next_page_token
+        if not token:
+            break
+    click.echo("\n".join(columns(rows)))
 
 
 @command.command("apply")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@server_option
-@namespace_option
-def apply(files: tuple[Path, ...], server: str, ca: Path, plaintext: bool, namespace: str) -> None:
-    """Store templates: new ones, or a new version where the text differs."""
-    from analysis_service.cli.client import Refused
-    from analysis_service.cli.documents import refuse_bad_documents
-    from analysis_service.core.template import TEMPLATE_KINDS, read
-    from analysis_service.v1 import analysis_pb2 as pb
+@opt.files_argument
+@opt.service_options
+@opt.namespace_option
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+def apply(files: tuple[Path, ...], server: str, ca: Path, plaintext: bool, namespace: str, dry_run: bool) -> None:
+    """Store templates: new ones, or a new version where the text differs. A file may hold several documents."""
+    from analysis_service.cli.documents import read_files, refuse_bad_documents
 
-    contents = [(str(path), path.read_bytes()) for path in files]
-    refuse_bad_documents(tuple(contents), strict=False)
-    client = connect(server, ca, plaintext)
+    if not files:
+        raise click.UsageError("Which templates? Give files.")
+    contents = read_files(files)
+    refuse_bad_documents(contents, strict=False)
+    client = opt.connect(server, ca, plaintext)
+    from analysis_service.cli.stored import apply_document, split
+
     for path, data in contents:
-        template = read(data, TEMPLATE_KINDS).template
-        text = data.decode()
-        name = resource(template.name, template.namespace or namespace, template.cluster_scope)
-        try:
-            known: Any = client.call(client.stub.GetTemplate, pb.GetTemplateRequest(name=name))
-        except Refused:
-            known = None
-        if known is None:
+        for template, text in split(path, data):
             where = "" if template.cluster_scope else template.namespace or namespace
-            stored = client.call(client.stub.CreateTemplate, pb.CreateTemplateRequest(namespace=where, text=text))
-        elif known.text == text:
-            click.echo(f"{name}  unchanged")
-            continue
-        else:
-            request = pb.UpdateTemplateRequest(name=name, text=text, etag=known.etag)
-            stored = client.call(client.stub.UpdateTemplate, request)
-        click.echo(f"{stored.name}  version {stored.version}")
-        for problem in stored.warnings:
-            click.echo(f"{path}:{problem.line}: warning: {problem.path}: {problem.message}", err=True)
+            name = resource(template.name, where, template.cluster_scope)
+            said, warnings = apply_document(client, name, where, text, dry_run=dry_run)
+            click.echo(f"{name}  {said}")
+            for problem in warnings:
+                click.echo(f"{path}: warning: {problem.path}: {problem.message}", err=True)
 
 
 @command.command("delete")
 @click.argument("name")
-@server_option
-@namespace_option
+@opt.service_options
+@opt.namespace_option
 @_CLUSTER
 def delete(name: str, server: str, ca: Path, plaintext: bool, namespace: str, cluster: bool) -> None:
     """Delete a template. Runs made from it go on with their own copy."""
+    client = opt.connect(server, ca, plaintext)
     from analysis_service.v1 import analysis_pb2 as pb
 
-    client = connect(server, ca, plaintext)
     full = resource(name, namespace, cluster)
     known = client.call(client.stub.GetTemplate, pb.GetTemplateRequest(name=full))
     gone = client.call(client.stub.DeleteTemplate, pb.DeleteTemplateRequest(name=full, etag=known.etag))

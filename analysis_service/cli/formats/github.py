@@ -1,32 +1,35 @@
 """Annotations for GitHub's log (at most five: it drops the rest silently), and step outputs beside them."""
 
-from analysis_service.cli.report import Report, plain
+from analysis_service.cli.report import Report, why
+from analysis_service.cli.show import lines, one_line
 from analysis_service.core.model import Phase
 
 MAX_ANNOTATIONS = 5
+MAX_TEXT = 4000  # characters of an annotation
 
 
 def render(report: Report) -> str:
     level = "notice" if report.passed else "error"
-    lines = [annotation(level, report.source, 0, f"tidegate: {report.outcome.word}", report.headline)]
+    made = [annotation(level, report.source, 0, f"tidegate: {report.outcome.word}", report.headline)]
     for m in report.metrics():
-        if len(lines) == MAX_ANNOTATIONS:
+        if len(made) == MAX_ANNOTATIONS:
             break
         if m.phase in (Phase.FAILED, Phase.ERROR, Phase.INCONCLUSIVE):
             kind = "warning" if m.dry_run or report.passed else "error"
-            text = m.reason or m.message
-            lines.append(annotation(kind, report.source, report.lines.get(m.name, 0), m.name, text))
-    return "\n".join(lines) + "\n"
+            made.append(annotation(kind, report.source, report.lines.get(m.name, 0), m.name, why(m)))
+    return "\n".join(made) + "\n"
 
 
 def outputs(report: Report) -> str:
     """What goes to $GITHUB_OUTPUT: single lines only."""
-    one_line = plain(report.reason).replace("\n", " ")
-    passed = str(report.passed).lower()
-    return (
-        f"verdict={report.outcome.word}\npassed={passed}\nreason={one_line}\nrun_id={report.run.id}\n"
-        f"exit_code={report.exit_code}\n"
-    )
+    values = {
+        "verdict": report.outcome.word,
+        "passed": str(report.passed).lower(),
+        "reason": one_line(report.reason, MAX_TEXT),
+        "run_id": report.run.id,
+        "exit_code": str(report.exit_code),
+    }
+    return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 def annotation(level: str, file: str, line: int, title: str, text: str, column: int = 0) -> str:
@@ -39,8 +42,8 @@ def annotation(level: str, file: str, line: int, title: str, text: str, column: 
 
 
 def _data(text: str) -> str:
-    return plain(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return lines(text[:MAX_TEXT]).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return _data(one_line(text)).replace(":", "%3A").replace(",", "%2C")

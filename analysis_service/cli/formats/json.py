@@ -4,4 +4,4 @@ from analysis_service.cli.report import Report, as_json
 
 
 def render(report: Report) -> str:
-    return as_json(report)
+    return as_json(report.data())

@@ -1,25 +1,34 @@
-"""JUnit XML: one test case per metric, the reason as the failure's message."""
+"""JUnit XML: one test case per metric and one for the verdict, the reason as the failure's message.
+
+Whoever reads the numbers alone must come to the verdict too: a metric that counts and failed is a failure, a broken or
+undecided one an error, a dry run that did not pass is skipped, and the case `verdict` fails whenever the gate does.
+"""
 
 from xml.sax.saxutils import escape, quoteattr
 
-from analysis_service.cli.report import Report, plain, tally
+from analysis_service.cli.report import Report, tally, why
+from analysis_service.cli.show import one_line
 from analysis_service.core.model import MetricResult, Phase
+
+MAX_MESSAGE = 4000  # characters; ten thousand metrics stay below the 30 MB that servers parse
 
 
 def render(report: Report) -> str:
     metrics = report.metrics()
-    failed = sum(m.phase is Phase.FAILED and not m.dry_run for m in metrics)
-    broken = sum(_broken(m) for m in metrics)
+    failures = sum(_failed(m) for m in metrics) + (not report.passed)
+    errors = sum(_broken(m) for m in metrics)
     skipped = sum(_skipped(m) for m in metrics)
-    seconds = _seconds(report)
-    suite = quoteattr(_xml(report.run.name))
+    counts = (
+        f'tests="{len(metrics) + 1}" failures="{failures}" errors="{errors}" skipped="{skipped}" '
+        f'time="{_seconds(report):.3f}"'
+    )
+    suite = _attribute(report.title)
+    verdict = "" if report.passed else _element("failure", report.headline, report.note)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuites tests="{len(metrics) + 1}" failures="{failed + (not report.passed)}" errors="{broken}" '
-        f'skipped="{skipped}" time="{seconds:.3f}">',
-        f'  <testsuite name={suite} tests="{len(metrics) + 1}" failures="{failed + (not report.passed)}" '
-        f'errors="{broken}" skipped="{skipped}" time="{seconds:.3f}">',
-        _case("verdict", suite, "" if report.passed else _element("failure", report.headline, report.reason)),
+        f"<testsuites {counts}>",
+        f"  <testsuite name={suite} {counts}>",
+        _case("verdict", suite, verdict),
         *(_case(m.name, suite, _body(m)) for m in metrics),
         "  </testsuite>",
         "</testsuites>",
@@ -28,12 +37,16 @@ def render(report: Report) -> str:
 
 
 def _body(metric: MetricResult) -> str:
-    reason = metric.reason or metric.message or tally(metric)
+    reason = why(metric) or tally(metric)
     if _skipped(metric):
-        return f"      <skipped message={quoteattr(_xml('dry run: ' + reason if metric.dry_run else reason))}/>"
-    if metric.phase is Phase.FAILED:
+        return f"      <skipped message={_attribute('dry run: ' + reason if metric.dry_run else reason)}/>"
+    if _failed(metric):
         return _element("failure", reason, tally(metric))
     return _element("error", f"{metric.phase.value}: {reason}", tally(metric)) if _broken(metric) else ""
+
+
+def _failed(metric: MetricResult) -> bool:
+    return metric.phase is Phase.FAILED and not metric.dry_run
 
 
 def _broken(metric: MetricResult) -> bool:
@@ -45,17 +58,17 @@ def _skipped(metric: MetricResult) -> bool:
 
 
 def _case(name: str, suite: str, body: str) -> str:
-    head = f"    <testcase name={quoteattr(_xml(name))} classname={suite}"
+    head = f"    <testcase name={_attribute(name)} classname={suite}"
     return f"{head}>\n{body}\n    </testcase>" if body else f"{head}/>"
 
 
 def _element(kind: str, message: str, text: str) -> str:
-    return f"      <{kind} message={quoteattr(_xml(message))}>{escape(_xml(text))}</{kind}>"
+    return f"      <{kind} message={_attribute(message)}>{escape(one_line(text))}</{kind}>"
 
 
-def _xml(text: str) -> str:
-    """Only characters that XML 1.0 can hold."""
-    return plain(text)
+def _attribute(text: str) -> str:
+    """Only characters that XML 1.0 can hold: all others are written out."""
+    return quoteattr(one_line(text, MAX_MESSAGE))
 
 
 def _seconds(report: Report) -> float:

@@ -1,37 +1,52 @@
 """Markdown for job summaries and comments, within a size that no platform cuts off."""
 
-from analysis_service.cli.report import Report, latest_value, plain, tally
+from analysis_service.cli.report import Report, latest_value, tally, why
+from analysis_service.cli.show import one_line
+from analysis_service.core.model import MetricResult
 
 MAX_BYTES = 900 * 1024  # a GitHub job summary is dropped whole beyond 1 MiB
+MAX_REASON = 2000
+MAX_VALUE = 200
+MAX_WARNINGS = 50
 _ICONS = {"pass": "✅", "fail": "❌"}
+_MARKUP = str.maketrans({c: f"&#{ord(c)};" for c in "&<>|`*_[]\\~#@"})
 
 
 def render(report: Report) -> str:
     icon = _ICONS.get(report.outcome.word, "⚠️")
-    lines = [f"## {icon} {report.outcome.word.upper()}: {_cell(report.run.name)}", "", _cell(report.reason), ""]
-    if report.link:
-        lines += [f"[Open the run]({report.link})", ""]
-    lines += ["| metric | phase | value | measurements | why |", "|---|---|---|---|---|"]
-    size = sum(len(line.encode()) + 1 for line in lines)
+    head = [
+        f"## {icon} {report.outcome.word.upper()}: {cell(report.title, MAX_VALUE)}",
+        "",
+        cell(report.reason, MAX_REASON),
+        "",
+        "| metric | phase | value | measurements | why |",
+        "|---|---|---|---|---|",
+    ]
+    warnings = report.run.warnings
+    tail = ["", *(f"- ⚠️ {cell(w, MAX_REASON)}" for w in warnings[:MAX_WARNINGS])]
+    if len(warnings) > MAX_WARNINGS:
+        tail.append(f"- {len(warnings) - MAX_WARNINGS} more warnings")
+    if report.note:
+        tail.append(f"- policy: {report.note}")
+    left = MAX_BYTES - sum(len(line.encode()) + 1 for line in [*head, *tail]) - 100
+    rows = []
     metrics = report.metrics()
     for n, m in enumerate(metrics):
-        dry = " (dry run)" if m.dry_run else ""
-        row = (
-            f"| {_cell(m.name)} | {m.phase.value or 'Pending'}{dry} | {_cell(latest_value(m)[:200])} "
-            f"| {tally(m)} | {_cell((m.reason or m.message)[:2000])} |"
-        )
-        size += len(row.encode()) + 1
-        if size > MAX_BYTES:
-            lines.append(f"| … | | | | {len(metrics) - n} more |")
+        row = _row(m)
+        left -= len(row.encode()) + 1
+        if left < 0:
+            rows.append(f"| … | | | | {len(metrics) - n} more |")
             break
-        lines.append(row)
-    lines += ["", *(f"- ⚠️ {_cell(w)}" for w in report.run.warnings[:50])]
-    if report.note:
-        lines.append(f"- policy: {report.note}")
-    return "\n".join(lines).rstrip() + "\n"
+        rows.append(row)
+    return "\n".join([*head, *rows, *tail]).rstrip() + "\n"
 
 
-def _cell(text: str) -> str:
-    """Text that can neither end a table cell nor start markup."""
-    safe = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return safe.replace("|", "\\|").replace("\n", " ").replace("`", "'")
+def _row(m: MetricResult) -> str:
+    phase = (m.phase.value or "Pending") + (" (dry run)" if m.dry_run else "")
+    name, value = cell(m.name, MAX_VALUE), cell(latest_value(m), MAX_VALUE)
+    return f"| {name} | {phase} | {value} | {tally(m)} | {cell(why(m), MAX_REASON)} |"
+
+
+def cell(text: str, limit: int) -> str:
+    """Text that can neither end a table cell nor start markup, mention anybody or load anything."""
+    return one_line(text, limit).translate(_MARKUP).replace("://", ":&#47;/")

@@ -1,41 +1,49 @@
 """For people: the verdict and its sentence first, then a line per metric, worst first."""
 
-from analysis_service.cli.report import Report, latest_value, plain, tally
+from analysis_service.cli.outcome import Outcome
+from analysis_service.cli.report import Report, latest_value, tally, why
+from analysis_service.cli.show import MAX_CELL, columns, one_line, painter
 from analysis_service.core.model import MetricResult, Phase
 
 MARKS = {Phase.SUCCESSFUL: "✔", Phase.FAILED: "✖", Phase.ERROR: "⚠", Phase.INCONCLUSIVE: "?"}
+COLORS = {Phase.SUCCESSFUL: "green", Phase.FAILED: "red", Phase.ERROR: "yellow", Phase.INCONCLUSIVE: "magenta"}
+UNDECIDED = "◌"
 MEANINGS = {
-    "pass": "PASS",
-    "fail": "FAIL",
-    "inconclusive": "INCONCLUSIVE",
-    "no data": "NO DATA",
-    "error": "PROVIDER OR STORE ERROR",
-    "timed out": "TIMED OUT",
-    "bad spec": "USAGE, CONFIGURATION OR LINT",
+    Outcome.PASS: "PASS",
+    Outcome.FAIL: "FAIL",
+    Outcome.INCONCLUSIVE: "INCONCLUSIVE",
+    Outcome.NO_DATA: "NO DATA",
+    Outcome.ERROR: "PROVIDER OR STORE ERROR",
+    Outcome.TIMED_OUT: "TIMED OUT",
+    Outcome.BAD_SPEC: "USAGE, CONFIGURATION OR LINT",
+    Outcome.INTERRUPTED: "INTERRUPTED",
 }
+_VERDICT_COLORS = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "magenta"}
+_MAX_VALUE = 32
 
 
-def render(report: Report) -> str:
-    lines = [plain(report.headline)]
-    if report.link:
-        lines.append(f"      {report.link}")
+def render(report: Report, *, color: bool = False) -> str:
+    paint = painter(color)
+    verdict = paint(report.outcome.word.upper(), _VERDICT_COLORS.get(report.outcome, "yellow"))
+    made = [f"{verdict}  {one_line(report.title)}: {one_line(report.reason)}"]
     metrics = report.metrics()
-    width = max((len(m.name) for m in metrics), default=0)
-    lines += [line(m, width) for m in metrics]
-    lines += [f"  warning: {plain(w)}" for w in report.run.warnings]
-    if report.note:
-        lines.append(f"  policy: {report.note}")
-    lines.append(f"exit {report.exit_code} ({MEANINGS[report.outcome.word]})")
-    return "\n".join(lines) + "\n"
+    for metric, line in zip(metrics, columns([_row(m, report.reason) for m in metrics], indent="  "), strict=True):
+        mark = MARKS.get(metric.phase, UNDECIDED)
+        made.append(line.replace(mark, paint(mark, COLORS.get(metric.phase, "dim")), 1))
+    made += [f"  {paint('warning', 'yellow')}: {one_line(warning)}" for warning in report.run.warnings]
+    if chosen := report.policies.options():
+        made.append(f"  policy: {report.note or chosen + ' (changed nothing)'}")
+    made.append(f"exit {report.exit_code} ({MEANINGS[report.outcome]})")
+    return "\n".join(made) + "\n"
 
 
-def line(result: MetricResult, width: int) -> str:
-    """✖ errors   Failed   0.08   2 of 5 passed, 3 failed; <reason>"""
-    mark = MARKS.get(result.phase, "◌")
-    value = plain(latest_value(result)) or "-"
-    value = value if len(value) <= 40 else value[:39] + "…"
-    dry = " (dry run)" if result.dry_run else ""
-    reason = plain(result.reason or result.message)
-    said = f"  {reason}" if reason else ""
-    phase = result.phase.value or "Pending"
-    return f"  {mark} {plain(result.name):<{width}}  {phase:<12}  {value}  {tally(result)}{dry}{said}"
+def _row(result: MetricResult, said: str) -> tuple[str, ...]:
+    """✖ | errors | Failed | 0.08 | 2 of 5 passed, 3 failed | <why>"""
+    return (
+        MARKS.get(result.phase, UNDECIDED),
+        one_line(result.name, MAX_CELL),
+        (result.phase.value or "Pending") + (" (dry run)" if result.dry_run else ""),
+        one_line(latest_value(result), _MAX_VALUE) or "-",
+        tally(result),
+        one_line(why(result, said)),
+    )
