@@ -142,6 +142,14 @@ class Authenticator:
             answer = await self._http.send(await self._dress(request, access, token, env), deadline)
         return answer
 
+    async def headers(
+        self, request: Request, access: Access, deadline: float, env: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """The headers that `send` would send, for a request that somebody else sends. Raises as `send` does."""
+        oauth2 = access.authentication.oauth2
+        token = (await self._token(oauth2, deadline))[0] if oauth2.token_url else None
+        return (await self._dress(request, access, token, env)).headers
+
     async def _dress(self, request: Request, access: Access, token: str | None, env: Mapping[str, str]) -> Request:
         authentication, basic = access.authentication, access.authentication.basic_auth
         headers = overlay_headers(request.headers, ())

@@ -1,0 +1,154 @@
+"""Recordings: what live measurements were answered, one JSON object a line, to be replayed by tests and backtests.
+
+Credentials are left out before anything is written: an answer is found again by its metric and by its provider's
+spec without `authentication`, `headers` and `secretRef`.
+"""
+
+import hashlib
+import math
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+
+from analysis_service.history.base import Asked, Frame, Series, is_scalar
+from analysis_service.history.frames import spacing
+from providers.base import Answer, BadQuery, NoData
+from providers.redact import Redactor
+
+PRIVATE = frozenset({"authentication", "headers", "secretRef"})
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One answer. provider: the key of its spec; query: what a person would look for. samples: labels and value."""
+
+    at: datetime
+    provider: str
+    metric: str = ""
+    query: str = ""
+    samples: tuple[tuple[dict[str, str], float | str], ...] = ()
+    value: float | str | None = None  # of an answer without samples
+    error: str = ""
+
+
+def key_of(provider: Mapping[str, Any]) -> str:
+    """Equal for equal questions whoever asks them, and tells nothing of credentials."""
+    return hashlib.blake2b(_encode(_public(provider)), digest_size=12).hexdigest()
+
+
+def _public(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _public(inner) for key, inner in value.items() if key not in PRIVATE}
+    if isinstance(value, list | tuple):
+        return [_public(inner) for inner in value]
+    return value
+
+
+class Recorder:
+    """Writes answers as they come."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def add(
+        self,
+        provider: Mapping[str, Any],
+        at: datetime,
+        answer: Answer | Exception,
+        *,
+        metric: str = "",
+        masked: Sequence[str] = (),
+    ) -> None:
+        """masked: secrets that were filled into the spec; they are never written."""
+        hide = Redactor(masked)
+        spec: object = next(iter(provider.values()), None)
+        query = str(spec.get("query", spec.get("url", ""))) if isinstance(spec, Mapping) else ""
+        if isinstance(answer, Exception):
+            line = Line(at, key_of(provider), metric, hide(query), error=hide(str(answer)))
+        else:
+            line = Line(
+                at,
+                key_of(provider),
+                metric,
+                hide(query),
+                tuple(_samples(answer, hide)),
+                _number(answer.value) if not answer.samples and not answer.histograms else None,
+            )
+        self._file.write(msgspec.json.encode(line).decode() + "\n")
+        self._file.flush()
+
+
+def _samples(answer: Answer, hide: Redactor) -> Iterable[tuple[dict[str, str], float | str]]:
+    for sample in answer.samples:
+        yield {k: hide(v) for k, v in sample.labels.items()}, _text(sample.value)
+    for histogram in answer.histograms:
+        for bound, count in zip(histogram.bounds, histogram.cumulative, strict=True):
+            le = "+Inf" if math.isinf(bound) else f"{bound:g}"
+            yield {**{k: hide(v) for k, v in histogram.labels.items()}, "le": le}, _text(count)
+
+
+def _text(value: float) -> float | str:
+    """JSON has no NaN and no infinity."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _number(value: Any) -> float | str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return _text(float(value))
+
+
+class RecordingHistory:
+    """A recording, asked as any other history."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises BadQuery: not readable, or a line that is none."""
+        self._lines: dict[str, list[Line]] = {}
+        self._named: dict[str, list[Line]] = {}
+        decode = msgspec.json.Decoder(Line).decode
+        try:
+            texts = path.read_bytes().splitlines()
+        except OSError as error:
+            raise BadQuery(f"{path} cannot be read: {error.strerror or error}") from None
+        for number, text in enumerate(texts, start=1):
+            if not text.strip():
+                continue
+            try:
+                line = decode(text)
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise BadQuery(f"{path}:{number}: no line of a recording: {error}") from None
+            self._lines.setdefault(line.provider, []).append(line)
+            if line.metric:
+                self._named.setdefault(line.metric, []).append(line)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        times = [line.at.timestamp() for lines in self._lines.values() for line in lines]
+        if not times:
+            raise NoData("the recording is empty")
+        return min(times), max(times)
+
+    def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+        lines = self._lines.get(key_of(asked.provider)) or (self._named.get(asked.metric, []) if not asked.arm else [])
+        if not lines:
+            raise NoData(f"the recording holds no answer to {asked}'s query")
+        points: dict[tuple[tuple[str, str], ...], tuple[list[float], list[float]]] = {}
+        for line in sorted(lines, key=lambda one: one.at):
+            found = line.samples or ((({}, line.value),) if line.value is not None else ())
+            for labels, value in found:
+                times, values = points.setdefault(tuple(sorted(labels.items())), ([], []))
+                times.append(line.at.timestamp())
+                values.append(float(value))
+        series = tuple(
+            Series(dict(key), array("d", times), array("d", values)) for key, (times, values) in points.items()
+        )
+        # live answers come a little late, now and then: a point stands until the next one is overdue
+        reach = 1.25 * max([step, *(spacing(one) for one in series)])
+        return Frame(series, start, end, step, reach, is_scalar(asked.provider))
+
+    def close(self) -> None:
+        return None
