@@ -233,7 +233,8 @@ class Runs:
         else:
             after = (await self.store.info()).sequence
             if one:
-                record = await self.get(resource)
+                # From the store: the engine learns of its own save a moment after the sequence shows it.
+                record = await self.store.get_run(namespace, one)
                 shown = (record.resource_version, record.terminate_requested)
                 yield Seen(await self.tokens.resume(purpose, after), record)
                 if record.run.phase.done:

@@ -33,7 +33,7 @@ def test_selects(text: str, expected: RunFilter) -> None:
         ("phase = Failed OR phase = Error", "position 16: expected AND or the end"),
         ("phase = Failed AND", "cannot read the filter at position 19"),
         ("phase in Failed", "write phase = Failed, or phase in (Failed, Error)"),
-        ("template = \"'; drop table run;--\" ; drop", "expected AND or the end"),
+        ('template = "\'; drop table run;--" ; drop', "expected AND or the end"),
     ],
 )
 def test_refuses(text: str, message: str) -> None:
