@@ -289,7 +289,7 @@ class MemoryStore:
             and entry.owner != owner
             and not (entry.owner and rules.lease_holds(self._leases.get(entry.owner), now, lease))
         ]
-        free.sort(key=lambda entry: (entry.due is None, entry.due, entry.created))
+        free.sort(key=lambda entry: (entry.due is None, entry.due))
         claims = []
         for entry in free[:limit]:
             entry.owner = owner

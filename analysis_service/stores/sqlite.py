@@ -39,7 +39,7 @@ from analysis_service.stores.sqlite_file import StoreFile, open_store_file
 from analysis_service.stores.sqlite_rows import Rows, Specs
 from analysis_service.stores.sqlite_writes import Writes
 from analysis_service.stores.wakeups import Wakeups
-from analysis_service.stores.writer import Writer, explain
+from analysis_service.stores.writer import DISTANCE, Writer, explain
 
 T = TypeVar("T")
 
@@ -51,10 +51,11 @@ EVENTS_KEPT = 1_000_000  # changes a watcher may be behind
 class SqliteStore:
     """Implements Store. Made by `open`, used from that event loop."""
 
-    def __init__(self, file: StoreFile, on_fatal: Callable[[str], None], events_kept: int) -> None:
+    def __init__(
+        self, file: StoreFile, on_fatal: Callable[[str], None], events_kept: int, commit_distance: timedelta
+    ) -> None:
         fail = failpoints.load(os.environ)
         self._file = file
-        self._on_fatal = on_fatal
         specs, self._damage = Specs(), dict[int, str]()
         self._writes = Writes(
             file.writer,
@@ -67,7 +68,9 @@ class SqliteStore:
         self._recent = Recent(self._writes.sequence, RECENT)
         self._wakeups = Wakeups(self._writes.sequence)
         self._committed = self._writes.sequence
-        self._writer = Writer(file.writer, asyncio.get_running_loop(), self._after_commit, on_fatal, fail)
+        self._writer = Writer(
+            file.writer, asyncio.get_running_loop(), self._after_commit, on_fatal, fail, commit_distance
+        )
         self._readers: SimpleQueue[tuple[apsw.Connection, Rows]] = SimpleQueue()
         for _ in range(READERS):
             db = file.reader()
@@ -84,16 +87,23 @@ class SqliteStore:
         on_fatal: Callable[[str], None] = lambda reason: None,
         allow_network_file_system: bool = False,
         events_kept: int = EVENTS_KEPT,
+        commit_distance: timedelta = DISTANCE,
     ) -> "SqliteStore":
         """Opens the file, or makes it.
 
         on_fatal: called once, in the event loop, with a sentence, when the disk failed in a way after which no
             write can be trusted: the process should end. From then on writes raise Unavailable.
+        events_kept: how many changes a watcher may be behind before it must list again.
+        commit_distance: commits begin at least this far apart; a longer one saves CPU and delays answers under load.
 
         Raises Unavailable (in use, not writable, wrong place) or Damaged, with a sentence; the file is untouched.
         """
         file = await asyncio.to_thread(open_store_file, path, allow_network_file_system=allow_network_file_system)
-        store = cls(file, on_fatal, events_kept)
+        try:
+            store = cls(file, on_fatal, events_kept, commit_distance)
+        except apsw.Error as error:
+            file.close()
+            raise explain(error, "") from error
         with suppress(StoreError):  # on a full disk the leases of a process that was killed run out by themselves
             await store._write(store._writes.drop_leases)
         return store

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.stores.suite import StoreSuite
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await SqliteStore.open(tmp_path / "store.db")
+    store = await SqliteStore.open(tmp_path / "store.db", commit_distance=timedelta(0))
     yield store
     await store.close()
 
