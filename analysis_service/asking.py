@@ -12,6 +12,7 @@ time bucket are asked once, whoever asks. Providers never retry; here is the one
 import asyncio
 import hashlib
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -109,7 +110,7 @@ class Asker:
     _budgets: dict[bytes, _Budget] = field(init=False, default_factory=dict)
     _known: dict[tuple[int, str], _Known] = field(init=False, default_factory=dict)
     _observed: dict[tuple[str, str], Any] = field(init=False, default_factory=dict)
-    _swept: float = field(init=False, default=0.0)
+    _order: deque[tuple[float, bytes]] = field(init=False, default_factory=deque)
     _provider_secrets: _ProviderSecrets = field(init=False)
 
     def __post_init__(self) -> None:
@@ -166,20 +167,25 @@ class Asker:
                     raise  # we were cancelled, not the one who asked
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[key] = (now, future)
-        if now - self._swept > 10 * self.bucket_seconds:
-            self._sweep(now)
+        self._order.append((now, key))
+        self._forget(now)
         try:
             answer = await self._ask(name, provider, spec, context, question.strict)
         except asyncio.CancelledError:
             future.cancel()
-            del self._asked[key]
             raise
         except Exception as error:
             future.set_exception(error)
             future.exception()  # it may have no other reader
             raise
-        future.set_result(answer)
-        return answer
+        else:
+            future.set_result(answer)
+            return answer
+        finally:
+            # A slow answer has outlived its bucket, and nobody else will come to forget it.
+            late = future.cancelled() or self.clock.monotonic() - now >= self.bucket_seconds
+            if late and self._asked.get(key) == (now, future):
+                del self._asked[key]
 
     def _bucket(self, interval: timedelta | None) -> float:
         """How old a shared answer may be: never so old that a metric would be given its own last one again."""
@@ -209,12 +215,14 @@ class Asker:
         self._known[id(spec), question.namespace] = known
         return known
 
-    def _sweep(self, now: float) -> None:
-        self._swept = now
-        gone = [k for k, (at, f) in self._asked.items() if f.done() and now - at >= self.bucket_seconds]
-        for key in gone:
-            del self._asked[key]
-        if len(self._budgets) > 10_000:
+    def _forget(self, now: float) -> None:
+        """Answers older than a bucket are of no use to anybody."""
+        while self._order and now - self._order[0][0] >= self.bucket_seconds:
+            at, key = self._order.popleft()
+            asked = self._asked.get(key)
+            if asked is not None and asked[0] == at and asked[1].done():
+                del self._asked[key]
+        if len(self._budgets) > KNOWN_SPECS:
             self._budgets.clear()
 
     async def _ask(

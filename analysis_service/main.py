@@ -26,6 +26,7 @@ from analysis_service.api.templates import Templates
 from analysis_service.api.watching import Feed
 from analysis_service.asking import Asker
 from analysis_service.clock import SystemClock
+from analysis_service.collector import spare_the_collector
 from analysis_service.config import Settings
 from analysis_service.core.expression import evaluate_time
 from analysis_service.engine import Engine
@@ -105,11 +106,15 @@ class Parts:
         await self.asker.secrets.close()
 
 
-async def compose(settings: Settings, on_fatal: Callable[[str], None] = lambda reason: None) -> Parts:
-    """Wire the parts; starts nothing. on_fatal: told when the disk can no longer be trusted."""
+async def compose(
+    settings: Settings, on_fatal: Callable[[str], None] = lambda reason: None, store: Store | None = None
+) -> Parts:
+    """Wire the parts; starts nothing. on_fatal: told when the disk can no longer be trusted. store: instead of the
+    one that the settings name.
+    """
     own_providers()
     clock, telemetry = SystemClock(), Telemetry()
-    store = await open_store(settings.store, on_fatal)
+    store = store or await open_store(settings.store, on_fatal)
     http = Http(
         policy=AddressPolicy(
             allow_private=settings.allow_private_addresses, allow_loopback=settings.allow_loopback_addresses
@@ -124,7 +129,8 @@ async def compose(settings: Settings, on_fatal: Callable[[str], None] = lambda r
         controller_namespace=settings.controller_namespace,
         in_flight=settings.max_questions_in_flight,
     )
-    engine = Engine(store, Measurer(asker, clock), clock, telemetry, owner=str(uuid.uuid4()))
+    measurer = Measurer(asker, clock)
+    engine = Engine(store, measurer, clock, telemetry, owner=str(uuid.uuid4()))
     tokens = Tokens(store)
     templates = Templates(store, clock, tokens, settings.strict, engine.live_from)
     runs = Runs(
@@ -135,7 +141,7 @@ async def compose(settings: Settings, on_fatal: Callable[[str], None] = lambda r
         tokens=tokens,
         strict=settings.strict,
         max_live=settings.max_live_runs,
-        check_provider=asker.check,
+        check_provider=measurer.comparer.check,
         secrets=asker.secrets,
     )
     return Parts(clock, telemetry, store, http, asker, engine, templates, runs)
@@ -145,6 +151,7 @@ async def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then drain. Returns the exit code."""
     stop = Stop()
     parts = await compose(settings, stop.disk_failed)
+    spare_the_collector()
     try:
         return await _serve(settings, parts, stop)
     finally:

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -62,6 +63,16 @@ def prometheus() -> Iterator[Running]:
         finally:
             process.terminate()
             process.wait()
+
+
+@contextmanager
+def stub() -> Iterator[str]:
+    """The address of a `benchmarks.stub` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.stub"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate()
 
 
 def _answers(url: str, wanted: bytes) -> None:
