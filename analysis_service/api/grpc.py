@@ -1,7 +1,8 @@
 """The gRPC face: one table of methods, one wrapper around all of them, handlers that only translate.
 
 The wrapper gives every call a deadline, counts it, and turns every exception into google.rpc.Status: no exception
-text reaches a client unless it was written for one. Answers are bytes by then: what is remembered is sent as it is.
+text reaches a client unless it was written for one. It takes and gives bytes: what cannot be read is refused in our
+words, and what is remembered is sent as it is.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from analysis_service.api import convert, errors
@@ -214,17 +215,19 @@ class Wrapper:
     lanes: Lanes
     slow_watcher_seconds: float = SLOW_WATCHER_SECONDS
 
-    def unary(self, name: str, handler: UnaryHandler) -> Callable[[Any, Context], Awaitable[Any]]:
+    def unary(
+        self, name: str, request_type: type[Message], handler: UnaryHandler
+    ) -> Callable[[Any, Context], Awaitable[Any]]:
         """A handler gives an awaitable, or ready bytes: those are answered without further ado."""
         seconds, ok = self.telemetry.rpc_seconds.labels(name), self.telemetry.rpcs.labels(name, "OK")
-        lane, now = self.lanes.lane(name), time.perf_counter
+        lane, now, read = self.lanes.lane(name), time.perf_counter, request_type.FromString
         cap_seconds = MAX_CHECK_SECONDS + 1 if name == "Check" else MAX_DEADLINE_SECONDS
         default_seconds = cap_seconds if name == "Check" else DEFAULT_DEADLINE_SECONDS
 
-        async def handle(request: Any, context: Context) -> Any:
+        async def handle(body: bytes, context: Context) -> Any:
             began = now()
             try:
-                response = handler(request, context)
+                response = handler(read(body), context)
                 if type(response) is not bytes:
                     left = cast("float | None", context.time_remaining())
                     limit = min(left if left is not None else default_seconds, cap_seconds)
@@ -233,6 +236,8 @@ class Wrapper:
                 return response
             except TimeoutError:
                 error = ApiError("DEADLINE_EXCEEDED", "TIMED_OUT", f"no answer within {now() - began:.1f} s")
+            except DecodeError:
+                error = _unreadable(request_type)
             except Exception as caught:  # the edge: every exception becomes a status here
                 error = errors.from_exception(caught)
             finally:
@@ -242,15 +247,19 @@ class Wrapper:
 
         return handle
 
-    def streaming(self, name: str, handler: StreamHandler) -> Callable[[Any, Context], Awaitable[None]]:
+    def streaming(
+        self, name: str, request_type: type[Message], handler: StreamHandler
+    ) -> Callable[[Any, Context], Awaitable[None]]:
         """As `unary`, for a stream: a reader that takes no message for too long is cut off with its resume token."""
         lane = self.lanes.lane(name)
 
-        async def handle(request: Any, context: Context) -> None:
+        async def handle(body: bytes, context: Context) -> None:
             self.telemetry.watchers.inc()
             error: ApiError | None = None
-            token = request.resume_token
+            token = ""
             try:
+                request = cast(Any, request_type.FromString(body))
+                token = request.resume_token
                 with lane.place():
                     async with aclosing(cast("AsyncGenerator[Any, None]", handler(request, context))) as messages:
                         async for message in messages:
@@ -261,6 +270,8 @@ class Wrapper:
             except TimeoutError:
                 text = f"The watcher did not read for {self.slow_watcher_seconds:g} s."
                 error = ApiError("ABORTED", "SLOW_WATCHER", text, metadata={"resume_token": token})
+            except DecodeError:
+                error = _unreadable(request_type)
             except Exception as caught:  # the edge, as above
                 error = errors.from_exception(caught)
                 if error.code == "UNAVAILABLE":
@@ -272,6 +283,11 @@ class Wrapper:
                 await refuse(context, error)
 
         return handle
+
+
+def _unreadable(request_type: type[Message]) -> ApiError:
+    text = f"the request is not a message of type {request_type.DESCRIPTOR.name}"
+    return ApiError("INVALID_ARGUMENT", "INVALID_FIELD", text)
 
 
 async def _within(lane: Lane, seconds: float, response: Awaitable[Any]) -> bytes:
@@ -297,10 +313,12 @@ def method_handlers(templates: Templates, runs: Runs, wrapper: Wrapper) -> grpc.
     handlers = Handlers(templates, runs)
     table: dict[str, Any] = {}
     for method in pb.DESCRIPTOR.services_by_name["AnalysisService"].methods:
-        read = getattr(pb, method.input_type.name).FromString
+        request_type = getattr(pb, method.input_type.name)
         handler = getattr(handlers, method.name)
         if method.server_streaming:
-            table[method.name] = grpc.unary_stream_rpc_method_handler(wrapper.streaming(method.name, handler), read)
+            stream = wrapper.streaming(method.name, request_type, handler)
+            table[method.name] = grpc.unary_stream_rpc_method_handler(stream)
         else:
-            table[method.name] = grpc.unary_unary_rpc_method_handler(wrapper.unary(method.name, handler), read)
+            unary = wrapper.unary(method.name, request_type, handler)
+            table[method.name] = grpc.unary_unary_rpc_method_handler(unary)
     return grpc.method_handlers_generic_handler(SERVICE, table)

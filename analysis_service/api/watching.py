@@ -23,8 +23,9 @@ _log = structlog.get_logger()
 class Feed:
     """Call `run()` once as a task; `follow` as often as there are watchers."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, bookmark_seconds: float = BOOKMARK_SECONDS) -> None:
         self._store = store
+        self._bookmark_seconds = bookmark_seconds
         self._events: deque[RunEvent] = deque(maxlen=KEPT_EVENTS)
         self._sequence = -1  # the newest sequence the feed has seen
         self._news = asyncio.Event()
@@ -66,7 +67,7 @@ class Feed:
                     yield selected
                 continue
             try:
-                async with asyncio.timeout(BOOKMARK_SECONDS):
+                async with asyncio.timeout(self._bookmark_seconds):
                     await news.wait()
             except TimeoutError:
                 yield after
