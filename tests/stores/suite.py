@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace as with_fields
 
 from analysis_service.core.model import (
+    Cause,
     Look,
     Measurement,
     Metric,
@@ -247,6 +248,27 @@ class StoreSuite:
         record = await store.get_run("ns", run.id)
         assert (record.run, record.resource_version) == (run, 2)
         assert (await store.list_runs(RunFilter(), 5)).items == (record,)
+
+    async def test_no_field_of_the_status_is_forgotten(self, store: Store) -> None:
+        """Also one that is added to `Run` later: then this fails until it gets a value here."""
+        claim = await claimed(store)
+        status: dict[str, Any] = {
+            "phase": Phase.ERROR,
+            "message": "m",
+            "reason": "r",
+            "cause": Cause.QUARANTINED,
+            "warnings": ("w",),
+            "results": (MetricResult("errors", phase=Phase.ERROR, metadata={"a": "b"}, dry_run=True, reason="r"),),
+            "started_at": later(1),
+            "completed_at": later(2),
+            "run_summary": Summary(count=1, error=1),
+            "dry_run_summary": Summary(count=2, failed=2),
+        }
+        given = {"id", "namespace", "name", "spec", "labels", "annotations", "created_at"}
+        assert set(Run.__struct_fields__) == status.keys() | given
+        await store.save(Commit(claim, with_fields(claim.run, **status), None))
+        assert (await store.get_run("ns", claim.run.id)).run == with_fields(claim.run, **status)
+        assert (await store.list_runs(RunFilter(), 1)).items[0].run == with_fields(claim.run, **status)
 
     async def test_only_the_status_is_written(self, store: Store) -> None:
         claim = await claimed(store, a_run(labels={"a": "b"}, annotations={"c": "d"}))
