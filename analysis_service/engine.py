@@ -232,7 +232,7 @@ class Engine:
             return None
         planned = plan(run, self.clock.now())
         try:
-            taken, looks, described = await self.measurer.take(planned)
+            taken, looks, described = await self.measurer.take(planned, self.store.list_looks)
         except SecretMissing as missing:
             step = Step(missing.run)
             held.claim = await self._save(held, step, {})
@@ -249,12 +249,13 @@ class Engine:
 
     async def _save(self, held: _Held, step: Step, looks: Mapping[tuple[str, int], tuple[Look, ...]]) -> Claim:
         """Durable, or Fenced. A store that does not answer is asked again while we own the run."""
+        recorded = {(metric, measurement.ordinal) for metric, measurement in step.recorded}
         commit = Commit(
             claim=held.claim,
             run=step.run,
             due_at=step.wake_at,
             taken=step.recorded,
-            looks=[(metric, ordinal, look) for (metric, ordinal), some in looks.items() for look in some],
+            looks=[(*slot, look) for slot, some in looks.items() if slot in recorded for look in some],
         )
         waits = iter(STORE_RETRY_SECONDS)
         while True:

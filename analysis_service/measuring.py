@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from analysis_service.asking import Asker, Question, unwrap
 from analysis_service.clock import Clock
+from analysis_service.comparing import Comparer, StoredLooks
 from analysis_service.core.arguments import ArgumentError, resolve_metric
+from analysis_service.core.compare.spec import is_comparison
 from analysis_service.core.due import Op
 from analysis_service.core.judge import Answered, NotAnswered, judge, mark_error
 from analysis_service.core.model import Cause, Look, Measurement, Metric, MetricResult, Phase, Run
@@ -44,9 +46,16 @@ class Measurer:
 
     asker: Asker
     clock: Clock
+    comparer: Comparer = field(init=False)
 
-    async def take(self, step: Step) -> tuple[list[Taken], Looks, Mapping[str, Mapping[str, str]]]:
-        """(measurements, looks, what providers tell of new metrics). Raises SecretMissing."""
+    def __post_init__(self) -> None:
+        self.comparer = Comparer(self.asker, self.clock)
+
+    async def take(self, step: Step, stored: StoredLooks) -> tuple[list[Taken], Looks, Mapping[str, Mapping[str, str]]]:
+        """(measurements, looks, what providers tell of new metrics). stored: the looks that were saved before.
+
+        Raises SecretMissing.
+        """
         if not step.measure:
             return [], {}, {}
         run = step.run
@@ -55,21 +64,26 @@ class Measurer:
             if not run.spec.strict:  # Argo ends the run at once
                 raise SecretMissing(secret_missing(run, metrics, self.clock.now()))
             lost = NotAnswered("SecretNotFound", metrics)
-            return [(task.name, self._judged(run, task, task.metric.metric, lost)) for task in step.measure], {}, {}
+            return [(task.name, self._unresolved(run, task, lost)) for task in step.measure], {}, {}
         looks: Looks = {}
         one = len(step.measure) == 1
         if one:
-            measurements = [await self._measure(run, step.measure[0], metrics[0], looks)]
+            measurements = [await self._measure(run, step.measure[0], metrics[0], looks, stored)]
         else:
             measurements = await asyncio.gather(
-                *(self._measure(run, task, metric, looks) for task, metric in zip(step.measure, metrics, strict=True))
+                *(
+                    self._measure(run, task, metric, looks, stored)
+                    for task, metric in zip(step.measure, metrics, strict=True)
+                )
             )
         described = {
-            task.name: _masked_map(self.asker.describe(metric.provider), masked)
+            task.name: _masked_map(self._described(task, metric), masked)
             for task, metric in zip(step.measure, metrics, strict=True)
             if task.op is Op.RUN and task.ordinal == 0
         }
         taken = [(task.name, _masked(m, masked)) for task, m in zip(step.measure, measurements, strict=True)]
+        if masked:
+            looks = {slot: tuple(_masked_look(look, masked) for look in some) for slot, some in looks.items()}
         return taken, looks, described
 
     def provider_of(self, run: Run, name: str) -> str:
@@ -92,7 +106,23 @@ class Measurer:
         except (SecretError, MissingKey, ArgumentError) as error:
             return str(error), ()
 
-    async def _measure(self, run: Run, task: Task, metric: Metric, looks: Looks) -> Measurement:
+    def _described(self, task: Task, metric: Metric) -> Mapping[str, str]:
+        if is_comparison(metric):
+            return self.comparer.describe(metric, task.metric.interval)
+        return self.asker.describe(metric.provider)
+
+    def _unresolved(self, run: Run, task: Task, lost: NotAnswered) -> Measurement:
+        """Strict mode without a secret: as if the provider had not answered."""
+        if is_comparison(task.metric.metric):
+            return self.comparer.unanswered(task, lost.message, Cause.SECRET_NOT_FOUND)
+        return self._judged(run, task, task.metric.metric, lost)
+
+    async def _measure(self, run: Run, task: Task, metric: Metric, looks: Looks, stored: StoredLooks) -> Measurement:
+        if is_comparison(metric):
+            measurement, taken = await self.comparer.measure(run, task, metric, stored)
+            if taken:
+                looks[task.name, task.ordinal] = taken
+            return measurement
         if task.op is Op.TERMINATE and task.measurement is not None:
             # What was open knows nothing yet: it must count neither for nor against the run.
             return mark_error(task.measurement, "Metric Terminated", self.clock.now(), Cause.TERMINATED)
@@ -176,3 +206,9 @@ def _masked(measurement: Measurement, masked: Sequence[str]) -> Measurement:
 
 def _masked_map(metadata: Mapping[str, str], masked: Sequence[str]) -> Mapping[str, str]:
     return {key: redact(value, masked) for key, value in metadata.items()} if masked else metadata
+
+
+def _masked_look(look: Look, masked: Sequence[str]) -> Look:
+    """Only what a provider said of a failed query can hold a secret."""
+    missed = look.data.get("missed")
+    return replace(look, data={**look.data, "missed": redact(str(missed), masked)}) if missed else look

@@ -19,7 +19,7 @@ from analysis_service.core.model import Cause, Measurement, Metric, Phase
 from analysis_service.core.warnings import handles_empty, handles_nan
 
 _UNAVAILABLE = frozenset({"Unreachable", "TimedOut", "Throttled"})
-_CAUSES = {
+CAUSES = {
     "BadQuery": Cause.BAD_QUERY,
     "AuthFailed": Cause.PROVIDER_REFUSED,
     "NotAllowed": Cause.PROVIDER_REFUSED,
@@ -29,7 +29,7 @@ _CAUSES = {
     "SecretNotFound": Cause.SECRET_NOT_FOUND,
     **dict.fromkeys(_UNAVAILABLE, Cause.PROVIDER_UNAVAILABLE),
 }
-_POLICY = {"fail": Phase.FAILED, "error": Phase.ERROR, "inconclusive": Phase.INCONCLUSIVE, "pass": Phase.SUCCESSFUL}
+POLICY = {"fail": Phase.FAILED, "error": Phase.ERROR, "inconclusive": Phase.INCONCLUSIVE, "pass": Phase.SUCCESSFUL}
 _KEEPS_VALUE = frozenset({"graphite", "cloudWatch"})  # they write down the value even if the condition fails on it
 _NO_METADATA: Mapping[str, str] = {}  # one for all: ten thousand runs keep ten measurements each
 _SHOWN = 80  # characters of a value in a sentence
@@ -112,9 +112,9 @@ def has_nan(value: Value) -> bool:
 
 
 def _unanswered(metric: Metric, answer: NotAnswered, base: Measurement) -> Measurement:
-    cause = _CAUSES.get(answer.kind, Cause.INTERNAL)
-    if cause is Cause.NO_DATA and metric.on_no_data in _POLICY:
-        phase = _POLICY[metric.on_no_data]
+    cause = CAUSES.get(answer.kind, Cause.INTERNAL)
+    if cause is Cause.NO_DATA and metric.on_no_data in POLICY:
+        phase = POLICY[metric.on_no_data]
         why = f"{answer.message} (onNoData: {metric.on_no_data})"
         return replace(base, phase=phase, message=why, cause=_decided(phase, cause), reason=f"{metric.name}: {why}")
     reason = f"{metric.name}: {cause.value}: {answer.message}"
@@ -149,7 +149,7 @@ def _by_policy(metric: Metric, answer: Answered, strict: bool) -> tuple[Phase, C
 
 
 def _policy(policy: str, field_name: str, what: str, cause: Cause) -> tuple[Phase, Cause, str] | None:
-    phase = _POLICY.get(policy)
+    phase = POLICY.get(policy)
     return None if phase is None else (phase, _decided(phase, cause), f"{what} ({field_name}: {policy})")
 
 

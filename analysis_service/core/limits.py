@@ -5,6 +5,7 @@ does not fit is cut to the largest one.
 """
 
 import re
+from collections.abc import Mapping
 
 from analysis_service.core.model import IntOrText, Metric
 
@@ -37,8 +38,10 @@ def effective_count(metric: Metric) -> int | None:
     """How many measurements that are no errors complete the metric; None: it runs until something else ends it.
 
     Absent and 0 mean the same: one measurement without an interval, no end with one. A negative count is taken as
-    it is (reached at once), as Argo does.
+    it is (reached at once), as Argo does. A comparison is one measurement with many looks, whatever its interval.
     """
+    if _is_comparison(metric):
+        return 1
     count = to_int(metric.count)
     if count != 0:
         return count
@@ -63,3 +66,8 @@ def consecutive_error_limit(metric: Metric) -> int:
 def consecutive_success_limit(metric: Metric) -> int:
     """Successes in a row that end the metric Successful; 0: off."""
     return to_int(metric.consecutive_success_limit)
+
+
+def _is_comparison(metric: Metric) -> bool:
+    plugins = metric.provider.get("plugin")
+    return "compare" in metric.provider or (isinstance(plugins, Mapping) and "compare" in plugins)

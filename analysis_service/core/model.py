@@ -38,6 +38,7 @@ class Cause(StrEnum):
     NONE = ""  # not decided yet
     PASSED = "Passed"
     CONDITION_FAILED = "ConditionFailed"
+    HARM_SHOWN = "HarmShown"  # a comparison found the canary worse than it may be
     INCONCLUSIVE_VALUES = "InconclusiveValues"  # neither condition held, or a test that could not decide
     CONDITION_ERROR = "ConditionError"  # the condition could not be evaluated on this value
     NO_DATA = "NoData"
@@ -182,6 +183,7 @@ class Measurement(Value, frozen=True):
     metadata: Mapping[str, str] = {}
     reason: str = ""  # why, in one sentence with the value and the limit; Argo has no such field
     cause: Cause = Cause.NONE
+    missed: int = 0  # looks of a comparison that failed in a row: each counts as an error if the measurement ends so
 
     @property
     def done(self) -> bool:

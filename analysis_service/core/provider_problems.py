@@ -14,7 +14,7 @@ Spec = Mapping[str, Any]
 
 MAX_TIMEOUT_SECONDS = 300
 _HOP_BY_HOP = frozenset({"host", "transfer-encoding", "content-length", "connection", "metadata-flavor", "upgrade"})
-_NO_MARGIN = frozenset({"objective", "sample-ratio", "kayenta", "threshold"})  # they do not use one
+_NO_MARGIN = frozenset({"objective", "sample-ratio", "kayenta"})  # they do not use one
 _FIXED_SIZE = frozenset({"mann-whitney", "brunner-munzel", "welch", "ks", "fisher-exact", "poisson-e", "tost"})
 
 
@@ -142,9 +142,9 @@ def _compare(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
     if not margin and objective is None and test not in _NO_MARGIN:
         hint = "Add one, such as margin: {relative: 0.5}: at most 1.5 times the stable value."
         yield "MarginRequired", f"{path}.margin", "a comparison needs a margin: how much worse is acceptable", hint
-    if "stable" not in (spec.get("arms") or {}) and objective is None and test not in ("objective", "threshold"):
+    if "stable" not in (spec.get("arms") or {}) and objective is None and test != "objective":
         yield "Required", f"{path}.arms.stable", "required unless the canary is held to an objective", ""
-    if not spec.get("maxDuration"):
+    if not spec.get("maxDuration") and spec.get("until") != "terminated":
         hint = "Add one, such as maxDuration: 20m; undecided then is Inconclusive."
         yield "Required", f"{path}.maxDuration", "a comparison must end", hint
     if not metric.interval:

@@ -6,6 +6,7 @@ of the limit that decided, and what would have changed it.
 
 from collections.abc import Mapping, Sequence
 
+from analysis_service.core.compare.spec import is_comparison
 from analysis_service.core.model import Cause, Measurement, MetricResult, Phase, Run
 from analysis_service.core.prepare import Ready
 
@@ -20,6 +21,8 @@ def explain_metric(ready: Ready, result: MetricResult, limit: Phase) -> tuple[Ca
     if not result.phase.done:
         return Cause.NONE, ""
     name, last = result.name, _last(result, result.phase)
+    if last is not None and last.reason and is_comparison(ready.metric) and result.phase is not Phase.ERROR:
+        return last.cause, last.reason  # it says the effect, the limit and the evidence itself
     if limit is Phase.FAILED:
         cause = last.cause if last and last.cause else Cause.CONDITION_FAILED
         return cause, (
@@ -55,7 +58,7 @@ def explain_run(run: Run, metrics: Mapping[str, Ready]) -> tuple[Cause, str]:
             )
         tallies = "; ".join(f"{r.name} {_tally(metrics[r.name], r)}" for r in wet if r.name in metrics)
         return Cause.TERMINATED, f"Terminated on request with no limit exceeded ({tallies}){aside}."
-    tallies = "; ".join(f"{r.name} {_tally(metrics[r.name], r)}{_value(r)}" for r in wet if r.name in metrics)
+    tallies = "; ".join(_passed(metrics[r.name], r) for r in wet if r.name in metrics)
     if not tallies:
         return Cause.PASSED, f"No metric counts towards this run: it has dry-run metrics only{aside}."
     return Cause.PASSED, f"{_metrics(len(wet))} passed: {tallies}{aside}."
@@ -155,6 +158,12 @@ def _because(name: str, measurement: Measurement | None) -> str:
 def _value(result: MetricResult) -> str:
     last = _last(result, Phase.SUCCESSFUL)
     return f", last {last.value}" if last is not None and last.value else ""
+
+
+def _passed(ready: Ready, result: MetricResult) -> str:
+    if is_comparison(ready.metric):
+        return result.reason.rstrip(".")
+    return f"{result.name} {_tally(ready, result)}{_value(result)}"
 
 
 def _metrics(number: int) -> str:

@@ -83,9 +83,10 @@ def _counted(result: MetricResult, measurement: Measurement) -> dict[str, int]:
         case Phase.INCONCLUSIVE:
             counted = {"inconclusive": result.inconclusive + 1}
         case Phase.ERROR:
+            errors = max(1, measurement.missed)
             return {
-                "error": result.error + 1,
-                "consecutive_error": result.consecutive_error + 1,
+                "error": result.error + errors,
+                "consecutive_error": result.consecutive_error + errors,
                 "consecutive_success": 0,
             }
         case _:

@@ -317,7 +317,6 @@ COMPARE_TESTS = (
     "poisson-e",
     "tost",
     "kayenta",
-    "threshold",
 )
 
 _ARM = MapOf(_TEXT)
@@ -361,11 +360,12 @@ COMPARE = Object(
             ),
             "how much worse is still acceptable",
         ),
-        "maxDuration": _ours(_DURATION, "undecided then: Inconclusive"),
+        "maxDuration": _ours(_DURATION, "undecided then: Inconclusive; may be left out with until: terminated"),
         "until": _ours(
-            Text(enum=("decided", "maxDuration"), tags=True),
-            "decided: a pass ends the metric; maxDuration: a pass is watched to the end and may still fail",
-            default="decided",
+            Text(enum=("verdict", "terminated"), tags=True),
+            "verdict: the first verdict ends the metric; terminated (for background analysis): only harm ends it, and "
+            "it is Successful when the run is terminated without harm shown",
+            default="verdict",
         ),
         "test": _ours(Text(enum=COMPARE_TESTS, tags=True), "statistical test", default="by the shape of the data"),
         "direction": _ours(
@@ -384,7 +384,11 @@ COMPARE = Object(
         "minBake": _ours(_OUR_NUMBER, "share of maxDuration before which nothing passes", default="0.25"),
         "warmUp": _ours(_DURATION, "ignore a process this long after its start", default="0s"),
         "lookback": _ours(_DURATION, "history that calibrates the noise", default="6h"),
-        "looks": _ours(_OUR_NUMBER, "planned number of looks (group-sequential and fixed-size tests)"),
+        "looks": _ours(
+            _OUR_NUMBER,
+            "planned number of judgements (group-sequential; tests of fixed size, with a spending rule)",
+            default="20 for group-sequential, 1 for tests of fixed size",
+        ),
         "spending": _ours(
             Text(enum=("obrien-fleming", "pocock"), tags=True), "alpha spending function", default="obrien-fleming"
         ),
@@ -392,11 +396,17 @@ COMPARE = Object(
         "critical": _ours(Boolean(), "critical metrics share 80% of alpha", default="false"),
         "missing": _ours(
             Text(enum=("skip", "zero", "inconclusive"), tags=True),
-            "what an interval without data means",
+            "what an interval without data means: skip: nothing; zero: a gauge of 0; inconclusive: the end",
             default="skip",
         ),
-        "seasonalBaseline": _ours(
-            Text(enum=("off", "hours"), tags=True), "compare with the same hours of earlier days", default="off"
+        "cumulative": _ours(
+            Boolean(),
+            "true: counts and buckets are counters, differenced between looks, per process (told apart by their labels "
+            "pod, instance or host); false: they are the growth of one interval already",
+            default="true for scrape and for prometheus without rate() or increase(), false otherwise",
+        ),
+        "canaryWeight": _ours(
+            _OUR_NUMBER, "percent of the traffic that the canary should get; a sentence tells where routing differs"
         ),
         "groups": _ours(ListOf(_TEXT), "score groups (kayenta)"),
         "kayenta": _ours(Anything(mapping=True), "analysisConfigurations.canary of a Kayenta config"),

@@ -1,0 +1,423 @@
+"""Takes the looks of comparisons: asks every arm's queries at once, and hands what they answer to the pure core.
+
+A comparison is one measurement that is resumed at every look (core.compare). Its state is kept here between looks,
+and rebuilt from the stored looks where it is not: after a restart, and where another engine looked in between. Raw
+counters of the last look travel in the measurement's metadata, saved together with the look.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from analysis_service.asking import Asker, Question
+from analysis_service.clock import Clock
+from analysis_service.core.compare import interval, schedule
+from analysis_service.core.compare.reading import Buckets, Reading, Series
+from analysis_service.core.compare.spec import (
+    Ask,
+    Spec,
+    SpecError,
+    comparison_of,
+    parse,
+    plan_of,
+    share_of,
+)
+from analysis_service.core.due import Op
+from analysis_service.core.judge import CAUSES, mark_error
+from analysis_service.core.model import Cause, Look, Measurement, Metric, Phase, Run
+from analysis_service.core.prepare import prepare
+from analysis_service.core.reconcile import Task
+from analysis_service.core.statistics.plan import Calibration, Plan
+from analysis_service.stores.base import Page
+from providers.base import Answer, BadAnswer, NoData, ProviderError
+
+if TYPE_CHECKING:
+    from analysis_service.core.compare import telling
+    from analysis_service.core.compare.state import Setup, State
+
+T = TypeVar("T")
+
+PLAN = "compare.plan"  # metadata: the settings, fixed before the first look
+READINGS = "compare.readings"  # metadata: what the next look needs of this one's raw answers
+LAST_LOOK = "compare.lastLook"  # metadata: number and time of the last look: says which state belongs to it
+FORECAST = "forecast"
+KEPT_STATES = 20_000  # comparisons whose state is kept in memory; beyond that it is read from the store again
+PAGE = 500
+_STARTED = "scrape.started"
+_IN_THREAD = frozenset({"group-sequential", "sequential-quantile", "sequential-ks", "sequential-mean"})
+
+
+class StoredLooks(Protocol):
+    """A page of a measurement's looks, oldest first: `Store.list_looks`."""
+
+    def __call__(
+        self, run_id: str, metric: str, ordinal: int, limit: int, after: str = ""
+    ) -> Awaitable[Page[Look]]: ...
+
+
+Calibrate = Callable[[Spec, Run], Awaitable[Calibration | None]]
+"""What a look-back over the stable version teaches, or None: then results are labelled uncalibrated."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """One comparison between two looks. `looked` must be the measurement's LAST_LOOK, else `state` is not its own."""
+
+    provider: Mapping[str, Any]
+    setup: "Setup"
+    state: "State"
+    looked: str
+
+
+@dataclass(slots=True)
+class Comparer:
+    """Shared by all runs of the process."""
+
+    asker: Asker
+    clock: Clock
+    calibrate: Calibrate | None = None
+    _held: "OrderedDict[tuple[str, str, int], _Held]" = field(default_factory=OrderedDict)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _warm: bool = False
+
+    def check(self, union: Mapping[str, Any]) -> list[str]:
+        """What is wrong with a resolved provider union, a comparison or not, as far as can be told without asking."""
+        written = comparison_of(union)
+        if written is None:
+            return self.asker.check(union)
+        try:
+            spec = parse(written, timedelta(seconds=1))  # the metric's own interval is judged with the metric
+        except SpecError as error:
+            return [f"compare: {error}"]
+        found = (f"arms.{ask.arm}, {ask.part}: {text}" for ask in spec.asks for text in self.asker.check(ask.union))
+        return list(dict.fromkeys(found))
+
+    def describe(self, metric: Metric, every: timedelta | None) -> Mapping[str, str]:
+        """The metric's metadata: each arm's resolved query, and the test."""
+        written = comparison_of(metric.provider)
+        try:
+            spec = parse(written or {}, every)
+        except SpecError:
+            return {}
+        told = {"test": spec.test}
+        for ask in spec.asks:
+            told |= {f"{ask.arm}.{ask.part}.{key}": text for key, text in self.asker.describe(ask.union).items()}
+        return told
+
+    async def measure(
+        self, run: Run, task: Task, metric: Metric, stored: StoredLooks
+    ) -> tuple[Measurement, tuple[Look, ...]]:
+        """The measurement after one more look, or after its end; and the look, if there was one."""
+        now = self.clock.now()
+        base = task.measurement or Measurement(Phase.RUNNING, task.ordinal, started_at=now)
+        try:
+            held = await self._setup(run, task, metric, base, stored)
+        except SpecError as error:
+            return mark_error(base, f"compare: {error}", now, Cause.SPEC_INVALID), ()
+        if task.op is Op.TERMINATE:
+            return await self._terminated(run, task, held, base), ()
+        answered = await self._answers(run, task, held.setup.spec)
+        if isinstance(answered, ProviderError):
+            return self._missed(run, task, held, base, answered, now)
+        return await self._looked(run, task, metric, held, base, answered, now)
+
+    def unanswered(self, task: Task, message: str, cause: Cause) -> Measurement:
+        """A look that could not even be asked for, because a secret was missing."""
+        now = self.clock.now()
+        base = task.measurement or Measurement(Phase.RUNNING, task.ordinal, started_at=now)
+        return self._without_answer(task, base, message, cause, now)
+
+    # one look
+
+    async def _looked(
+        self,
+        run: Run,
+        task: Task,
+        metric: Metric,
+        held: _Held,
+        base: Measurement,
+        readings: interval.Readings,
+        at: datetime,
+    ) -> tuple[Measurement, tuple[Look, ...]]:
+        from analysis_service.core.compare import state as fold
+        from analysis_service.core.compare import telling
+        from analysis_service.core.statistics.looks import Look as Judged
+
+        setup, spec = held.setup, held.setup.spec
+        started = base.started_at or at
+        memory, found = interval.take(spec, _memory(base), readings, at.timestamp())
+        metadata = {**base.metadata, PLAN: _text(setup.plan), READINGS: interval.dump(memory)}
+        over = schedule.is_over(started, spec.max_duration, at)
+        if found.first and not over:
+            reason = f"{task.name}: first readings taken; the first comparison follows in {_seconds(spec.interval)}"
+            self._hold((run.id, task.name, task.ordinal), held)
+            return self._running(task, spec, base, started, metadata, "", reason), ()
+        look = Judged(
+            number=held.state.looks + 1,
+            at=at,
+            canary=found.canary,
+            stable=found.stable,
+            flags=found.flags,
+            elapsed_seconds=(at - started).total_seconds(),
+        )
+
+        def judged() -> tuple[fold.State, telling.Ending, str, Look]:
+            state, told = fold.step(setup, held.state, look)
+            ending = telling.after_look(setup, metric, told, over=over)
+            forecast = "" if FORECAST in base.metadata else telling.outlook(setup, told)
+            return state, ending, forecast, fold.stored(look, told)
+
+        state, ending, forecast, kept = await self._judge(judged, heavy=spec.once or spec.test in _IN_THREAD)
+        metadata[LAST_LOOK] = _mark(look.number, at)
+        metadata["looks"] = str(look.number)
+        if forecast:
+            metadata[FORECAST] = forecast
+        slot = (run.id, task.name, task.ordinal)
+        if ending.phase is Phase.RUNNING:
+            self._hold(slot, _Held(held.provider, setup, state, metadata[LAST_LOOK]))
+            return self._running(task, spec, base, started, metadata, ending.value, ending.reason), (kept,)
+        self._held.pop(slot, None)
+        return _ended(base, ending, metadata, self.clock.now()), (kept,)
+
+    def _running(
+        self,
+        task: Task,
+        spec: Spec,
+        base: Measurement,
+        started: datetime,
+        metadata: Mapping[str, str],
+        value: str,
+        reason: str,
+    ) -> Measurement:
+        return Measurement(
+            Phase.RUNNING,
+            task.ordinal,
+            value=value,
+            started_at=started,
+            resume_at=schedule.next_look(started, spec.interval, spec.max_duration, self.clock.now()),
+            metadata=metadata,
+            reason=reason,
+        )
+
+    # a look whose query failed
+
+    def _missed(
+        self, run: Run, task: Task, held: _Held, base: Measurement, error: ProviderError, at: datetime
+    ) -> tuple[Measurement, tuple[Look, ...]]:
+        from analysis_service.core.compare import state as fold
+        from analysis_service.core.statistics.looks import Look as Judged
+
+        started = base.started_at or at
+        cause = CAUSES.get(type(error).__name__, Cause.INTERNAL)
+        measurement = self._without_answer(task, base, str(error), cause, at)
+        look = Judged(
+            number=held.state.looks + 1,
+            at=at,
+            missed=f"{type(error).__name__}: {error}",
+            elapsed_seconds=(at - started).total_seconds(),
+        )
+        state = fold.missed(held.state, look)
+        mark = _mark(look.number, at)
+        metadata = {
+            **measurement.metadata,
+            PLAN: _text(held.setup.plan),
+            LAST_LOOK: mark,
+            "looks": str(look.number),
+        }
+        slot = (run.id, task.name, task.ordinal)
+        if measurement.done:
+            self._held.pop(slot, None)
+        else:
+            self._hold(slot, _Held(held.provider, held.setup, state, mark))
+        return replace(measurement, metadata=metadata), (fold.stored(look, None),)
+
+    def _without_answer(self, task: Task, base: Measurement, message: str, cause: Cause, at: datetime) -> Measurement:
+        from analysis_service.core.compare.telling import missed_text
+
+        missed, limit = base.missed + 1, task.metric.error_limit
+        text = missed_text(task.name, missed, limit, message)
+        over = missed > limit
+        return Measurement(
+            Phase.ERROR if over else Phase.RUNNING,
+            task.ordinal,
+            message=message,
+            value=base.value,
+            started_at=base.started_at or at,
+            finished_at=self.clock.now() if over else None,
+            resume_at=None if over else schedule.retry(self.clock.now()),
+            metadata=base.metadata,
+            reason=text,
+            cause=cause,
+            missed=missed,
+        )
+
+    async def _terminated(self, run: Run, task: Task, held: _Held, base: Measurement) -> Measurement:
+        from analysis_service.core.compare import state as fold
+        from analysis_service.core.compare import telling
+
+        def judged() -> telling.Ending:
+            evidence = fold.evidence_of(held.setup, held.state)
+            return telling.at_termination(held.setup, held.state, evidence, base.value, strict=run.spec.strict)
+
+        ending = await self._judge(judged, heavy=held.setup.spec.test in _IN_THREAD)
+        self._held.pop((run.id, task.name, task.ordinal), None)
+        return replace(_ended(base, ending, base.metadata, self.clock.now()), message=telling.TERMINATED)
+
+    # what lies between looks
+
+    async def _setup(self, run: Run, task: Task, metric: Metric, base: Measurement, stored: StoredLooks) -> _Held:
+        """The comparison as it stood after the last saved look. Raises SpecError, StoreError."""
+        if not self._warm:
+            await asyncio.to_thread(_load)  # numpy takes its time, once
+            self._warm = True
+        from analysis_service.core.compare import state as fold
+
+        slot = (run.id, task.name, task.ordinal)
+        looked = base.metadata.get(LAST_LOOK, "")
+        held = self._held.get(slot)
+        if held is not None and held.looked == looked and held.provider is metric.provider:
+            self._held.move_to_end(slot)
+            return held
+        spec = parse(comparison_of(metric.provider) or {}, task.metric.interval)
+        setup = held.setup if held is not None and held.setup.spec == spec else None
+        if setup is None:
+            plan = _plan(base)  # settings never change between looks, not even those learnt from history
+            if plan is None:
+                calibration = await self.calibrate(spec, run) if self.calibrate is not None else None
+                share = share_of(task.name, [(ready.metric, ready.dry_run) for ready in prepare(run.spec).metrics])
+                plan = plan_of(spec, share, calibration)
+            setup = fold.Setup(task.name, spec, plan)
+        if held is not None and held.looked == looked:
+            return _Held(metric.provider, setup, held.state, looked)
+        looks: list[Look] = []
+        if looked:
+            page = await stored(run.id, task.name, task.ordinal, PAGE)
+            looks += page.items
+            while page.next_key:
+                page = await stored(run.id, task.name, task.ordinal, PAGE, page.next_key)
+                looks += page.items
+        state = await asyncio.to_thread(fold.rebuild, setup, looks) if looks else fold.begin(setup)
+        return _Held(metric.provider, setup, state, looked)
+
+    def _hold(self, slot: tuple[str, str, int], held: _Held) -> None:
+        self._held[slot] = held
+        self._held.move_to_end(slot)
+        if len(self._held) > KEPT_STATES:
+            self._held.popitem(last=False)
+
+    async def _judge(self, work: Callable[[], T], *, heavy: bool) -> T:
+        """Weighing one look holds the loop for well under a millisecond; many at once take turns with all else."""
+        if heavy:
+            return await asyncio.to_thread(work)
+        async with self._turn:
+            result = work()
+            await asyncio.sleep(0)
+        return result
+
+    # asking
+
+    async def _answers(self, run: Run, task: Task, spec: Spec) -> "interval.Readings | ProviderError":
+        """Every query's answer; the first failure in the order of the spec if there is one."""
+        found = await asyncio.gather(*(self._ask(run, task, ask) for ask in spec.asks), return_exceptions=True)
+        readings: dict[tuple[str, str], Reading] = {}
+        for ask, one in zip(spec.asks, found, strict=True):
+            if isinstance(one, ProviderError):
+                one.args = (f"{ask.arm}, {ask.part}: {one}",)
+                return one
+            if isinstance(one, BaseException):
+                raise one
+            readings[ask.arm, ask.part] = one
+        return readings
+
+    async def _ask(self, run: Run, task: Task, ask: Ask) -> Reading:
+        question = Question(
+            provider=ask.union,
+            namespace=run.namespace,
+            interval=task.metric.interval,
+            run_started_at=run.started_at,
+            strict=run.spec.strict,
+        )
+        try:
+            return read(await self.asker.ask(question))
+        except NoData:
+            return Reading()  # an arm without data is no failed query: the interval has none
+
+
+def read(answer: Answer) -> Reading:
+    """What a provider answered, as the core reads it. Raises BadAnswer for what is no number."""
+    started = _started(answer.metadata.get(_STARTED, ""))
+    if answer.samples or answer.histograms:
+        return Reading(
+            tuple(Series(one.labels, one.value, _unix(one.at)) for one in answer.samples),
+            tuple(Buckets(one.labels, dict(zip(one.bounds, one.cumulative, strict=True))) for one in answer.histograms),
+            started,
+        )
+    value = answer.value
+    if value is None:
+        return Reading()
+    if isinstance(value, str | Mapping):
+        raise BadAnswer(f"a comparison needs numbers, got {answer.text[:60]}")
+    values = list(value) if not isinstance(value, int | float) else [value]
+    if any(isinstance(one, bool) or not isinstance(one, int | float | None) for one in values):
+        raise BadAnswer(f"a comparison needs numbers, got {answer.text[:60]}")
+    return Reading(tuple(Series({}, None if one is None else float(one)) for one in values))
+
+
+def _load() -> None:
+    """Import what weighs evidence, so that the loop need not wait for it later."""
+    from analysis_service.core.compare import telling
+
+    assert telling
+
+
+def _memory(base: Measurement) -> interval.Memory:
+    text = base.metadata.get(READINGS, "")
+    return interval.load(text) if text else interval.Memory()
+
+
+def _plan(base: Measurement) -> Plan | None:
+    """The settings as they were fixed before the first look."""
+    text = base.metadata.get(PLAN, "")
+    return msgspec.json.decode(text, type=Plan) if text else None
+
+
+def _ended(base: Measurement, ending: "telling.Ending", metadata: Mapping[str, str], now: datetime) -> Measurement:
+    return Measurement(
+        ending.phase,
+        base.ordinal,
+        value=ending.value,
+        started_at=base.started_at or now,
+        finished_at=now,
+        metadata={key: text for key, text in metadata.items() if key != READINGS},
+        reason=ending.reason,
+        cause=ending.cause,
+    )
+
+
+def _text(plan: Plan) -> str:
+    return msgspec.json.encode(plan).decode()
+
+
+def _mark(number: int, at: datetime) -> str:
+    return f"{number} {at.isoformat()}"
+
+
+def _seconds(length: timedelta) -> str:
+    return f"{length.total_seconds():g} s"
+
+
+def _unix(at: datetime | None) -> float | None:
+    return at.timestamp() if at is not None else None
+
+
+def _started(text: str) -> Mapping[str, float]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, float]) if text else {}
+    except msgspec.DecodeError:
+        return {}

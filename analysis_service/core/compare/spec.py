@@ -1,0 +1,348 @@
+"""A comparison as its author wrote it, read once: whom to ask in each arm, and the settings of the test.
+
+Imports no statistics, so that a template can be judged without them.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from analysis_service.core.arguments import provider_names, resolve_arm
+from analysis_service.core.compare.growth import growth_factor
+from analysis_service.core.model import Metric
+from analysis_service.core.statistics.budget import split_alpha
+from analysis_service.core.statistics.plan import Calibration, Margin, Plan
+from analysis_service.core.tags import ArgumentError
+from analysis_service.core.timing import parse_duration
+from analysis_service.core.wire_providers import PLUGIN
+
+NAME = "compare"
+CANARY, STABLE = "canary", "stable"
+EVENTS, TOTALS, BUCKETS, LEVEL = "events", "totals", "buckets", "level"
+
+Shape = Literal["counts", "histogram", "gauge"]
+Until = Literal["verdict", "terminated"]
+Missing = Literal["skip", "zero", "inconclusive"]
+
+FIXED = frozenset({"mann-whitney", "brunner-munzel", "welch", "ks", "tost", "fisher-exact", "poisson-e"})
+KAYENTA = "kayenta"
+OBJECTIVE = "objective"
+SAMPLE_RATIO = "sample-ratio"
+RAW_VALUES = frozenset({"sequential-quantile", "sequential-ks"})  # of a gauge: every series' value, not their mean
+_RATES = FIXED - {"fisher-exact", "poisson-e"} | {KAYENTA}  # one number per look; of counts that is the rate
+TESTS: Mapping[Shape, frozenset[str]] = {
+    "counts": frozenset(
+        {"sequential-rate-ratio", "sequential-odds-ratio", "sprt", "group-sequential", OBJECTIVE, SAMPLE_RATIO}
+    )
+    | FIXED
+    | {KAYENTA},
+    "histogram": frozenset({"sequential-histogram"}),
+    "gauge": frozenset({"sequential-t", "sequential-mean", "group-sequential"}) | RAW_VALUES | _RATES,
+}
+DEFAULT_TEST: Mapping[Shape, str] = {
+    "counts": "sequential-rate-ratio",
+    "histogram": "sequential-histogram",
+    "gauge": "sequential-t",
+}
+_NO_MARGIN = frozenset({OBJECTIVE, SAMPLE_RATIO, KAYENTA})
+PLANNED_LOOKS = 20  # of a group-sequential test that names no number
+
+
+class SpecError(ValueError):
+    """The comparison cannot be made as written; the text says where and what would work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One query of one arm. union: the provider with {{arm.x}} filled in.
+
+    growth: None for a counter since its process began, which is differenced between looks; else what a value is
+    multiplied with to be the growth of one interval.
+    """
+
+    arm: str
+    part: str
+    union: Mapping[str, Any]
+    growth: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One comparison. alpha is the whole run's: see `share_of` for this metric's part."""
+
+    shape: Shape
+    test: str
+    asks: tuple[Ask, ...]
+    single_arm: bool
+    interval: timedelta
+    max_duration: timedelta | None
+    until: Until
+    warm_up: timedelta
+    missing: Missing
+    alpha: float
+    margin: Margin
+    settings: Mapping[str, Any]  # the other fields of Plan
+    planned: int | None  # looks of a fixed-size or group-sequential test
+    spending: Literal["obrien-fleming", "pocock"] | None
+    kayenta: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cumulative(self) -> bool:
+        """Whether a first reading is needed before there is anything to compare."""
+        return self.shape != "gauge"
+
+    @property
+    def once(self) -> bool:
+        """Whether the test is of fixed size: it decides at planned looks only."""
+        return self.test in FIXED or self.test == KAYENTA
+
+
+def comparison_of(provider: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The comparison under `provider`, also one written under `plugin`; None for any other provider."""
+    if NAME in provider:
+        found = provider[NAME]
+    else:
+        plugins = provider.get(PLUGIN)
+        found = plugins.get(NAME) if isinstance(plugins, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
+def is_comparison(metric: Metric) -> bool:
+    return NAME in provider_names(metric.provider)
+
+
+def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
+    """A resolved comparison (arguments filled in, {{arm.x}} not yet). interval: the metric's. Raises SpecError."""
+    if interval is None or interval <= timedelta():
+        raise SpecError("a comparison needs the metric's interval: how often it looks")
+    shape = _shape(written)
+    arms = written.get("arms")
+    if not isinstance(arms, Mapping) or not isinstance(arms.get(CANARY), Mapping):
+        raise SpecError("arms.canary is missing: the canary's values for {{arm.x}}")
+    single = not isinstance(arms.get(STABLE), Mapping)
+    test = _test(written, shape, single=single)
+    single = single or test == OBJECTIVE
+    margin = _margin(written, test)
+    objective = _number(written, "objective", low=0.0)
+    if test == OBJECTIVE and not objective:
+        raise SpecError("objective is missing: the largest acceptable share of events, above 0")
+    until: Until = "terminated" if _word(written, "until", ("verdict", "terminated")) == "terminated" else "verdict"
+    longest = _duration(written, "maxDuration")
+    if longest is None and until == "verdict":
+        raise SpecError("maxDuration is missing: undecided then is Inconclusive")
+    share = _number(written, "canaryWeight", low=0.0, high=100.0)
+    planned, spending = _planned(written, test, longest)
+    asks, notes = _asks(written, shape, arms, interval, single=single)
+    fail_at = _word(written, "failAt", ("noharm", "margin")) or ("noharm" if shape == "counts" else "margin")
+    settings: dict[str, Any] = {
+        "beta": _level(written, "beta"),
+        "direction": _word(written, "direction", ("increase", "decrease", "either")) or "increase",
+        "fail_at": "noharm" if test == OBJECTIVE else fail_at,
+        "absolute_floor": _number(written, "absoluteFloor", low=0.0),
+        "min_samples": _number(written, "minSamples", low=0.0) or 0.0,
+        "min_bake": _or(_number(written, "minBake", low=0.0, high=1.0), 0.25),
+        "objective": objective,
+        "spending": spending or "obrien-fleming",
+        "looks": planned or PLANNED_LOOKS,
+        "expected_share": share / 100.0 if share else None,
+    }
+    missing = _word(written, "missing", ("skip", "zero", "inconclusive"))
+    kayenta = written.get("kayenta")
+    return Spec(
+        shape=shape,
+        test=test,
+        asks=asks,
+        single_arm=single,
+        interval=interval,
+        max_duration=longest,
+        until=until,
+        warm_up=_duration(written, "warmUp") or timedelta(),
+        missing="zero" if missing == "zero" else "inconclusive" if missing == "inconclusive" else "skip",
+        alpha=_level(written, "alpha"),
+        margin=margin,
+        settings=settings,
+        planned=planned,
+        spending=spending,
+        kayenta=kayenta if isinstance(kayenta, Mapping) else {},
+        notes=notes,
+    )
+
+
+def plan_of(spec: Spec, share: float, calibration: Calibration | None = None) -> Plan:
+    """The statistics' settings. share: of alpha, see `share_of`."""
+    seconds = spec.max_duration.total_seconds() if spec.max_duration is not None else 0.0
+    return Plan(
+        test=spec.test,
+        margin=spec.margin,
+        alpha=spec.alpha * share,
+        planned_looks=math.floor(seconds / spec.interval.total_seconds()),
+        planned_seconds=seconds,
+        calibration=calibration,
+        **spec.settings,
+    )
+
+
+def share_of(name: str, metrics: Sequence[tuple[Metric, bool]]) -> float:
+    """Which part of alpha the metric `name` may use. metrics: all of the run, each with whether it is a dry run.
+
+    A dry run can fail nothing, so it takes nothing from the others and has its own alpha whole.
+    """
+    compared = [(metric, comparison_of(metric.provider)) for metric, dry in metrics if not dry]
+    sharing = [(metric, written) for metric, written in compared if written is not None]
+    names = [metric.name for metric, _ in sharing]
+    if name not in names:
+        return 1.0
+    weights = [_or(_loose(written.get("weightOf")), _or(metric.weight, 1.0)) for metric, written in sharing]
+    critical = [metric.critical or written.get("critical") is True for metric, written in sharing]
+    return split_alpha(1.0, weights, critical)[names.index(name)]
+
+
+def _shape(written: Mapping[str, Any]) -> Shape:
+    shapes: tuple[Shape, ...] = ("counts", "histogram", "gauge")
+    found = [shape for shape in shapes if isinstance(written.get(shape), Mapping)]
+    if len(found) != 1:
+        raise SpecError(f"exactly one of counts, histogram, gauge is wanted, found {', '.join(found) or 'none'}")
+    return found[0]
+
+
+def _test(written: Mapping[str, Any], shape: Shape, *, single: bool) -> str:
+    test = str(written.get("test") or "")
+    if not test:
+        test = OBJECTIVE if single and shape == "counts" else DEFAULT_TEST[shape]
+    if test not in TESTS[shape]:
+        raise SpecError(f"test {test!r} cannot use {shape}; these can: {', '.join(sorted(TESTS[shape]))}")
+    if single and test != OBJECTIVE:
+        raise SpecError("arms.stable is missing: only counts can be held to an objective without it")
+    return test
+
+
+def _margin(written: Mapping[str, Any], test: str) -> Margin:
+    margin = written.get("margin")
+    if not isinstance(margin, Mapping):
+        if test in _NO_MARGIN:
+            return Margin()
+        raise SpecError("margin is missing: how much worse than stable is acceptable, such as {relative: 0.5}")
+    found = Margin(_number(margin, "relative", low=0.0), _number(margin, "absolute", low=0.0))
+    if (found.relative is None) == (found.absolute is None):
+        raise SpecError("margin: exactly one of relative, absolute is wanted")
+    return found
+
+
+def _planned(
+    written: Mapping[str, Any], test: str, longest: timedelta | None
+) -> tuple[int | None, Literal["obrien-fleming", "pocock"] | None]:
+    looks = _number(written, "looks", low=1.0)
+    word = _word(written, "spending", ("obrien-fleming", "pocock"))
+    spending: Literal["obrien-fleming", "pocock"] | None = None
+    if word:
+        spending = "pocock" if word == "pocock" else "obrien-fleming"
+    fixed = test in FIXED or test == KAYENTA
+    if fixed and longest is None:
+        raise SpecError(f"{test} decides at maxDuration, which is missing")
+    if fixed and looks is not None and looks > 1 and (spending is None or test == KAYENTA):
+        remedy = "it has no spending rule" if test == KAYENTA else "name a spending rule, such as obrien-fleming"
+        raise SpecError(f"looks: {test} is made for a single look; looked at {looks:g} times it raises false alarms, "
+                        f"so {remedy} or use a sequential test")  # fmt: skip
+    return (int(looks) if looks is not None else None), spending
+
+
+def _asks(
+    written: Mapping[str, Any], shape: Shape, arms: Mapping[str, Any], interval: timedelta, *, single: bool
+) -> tuple[tuple[Ask, ...], tuple[str, ...]]:
+    data = written[shape]
+    parts = {EVENTS: data.get(EVENTS), TOTALS: data.get(TOTALS)} if shape == "counts" else {
+        BUCKETS if shape == "histogram" else LEVEL: data
+    }  # fmt: skip
+    cumulative = written.get("cumulative")
+    asks: list[Ask] = []
+    notes: dict[str, None] = {}
+    for arm in (CANARY,) if single else (CANARY, STABLE):
+        values = {str(key): str(value) for key, value in arms[arm].items()}
+        for part, union in parts.items():
+            if not isinstance(union, Mapping) or len(union) != 1:
+                raise SpecError(f"{shape}.{part}: exactly one provider is wanted")
+            try:
+                resolved = resolve_arm(union, values)
+            except ArgumentError as error:
+                raise SpecError(f"arms.{arm}: {error}") from None
+            resolved = _as_values(resolved)
+            growth: float | None = None
+            note = ""
+            if shape != "gauge":
+                growth, note = growth_factor(resolved, interval, cumulative if isinstance(cumulative, bool) else None)
+            if note:
+                notes[note] = None
+            asks.append(Ask(arm, part, resolved, growth))
+    if len({ask.growth is None for ask in asks}) > 1:
+        raise SpecError("events and totals must both be counters, or both the growth of one interval (cumulative)")
+    return tuple(asks), tuple(notes)
+
+
+def _as_values(union: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A scrape reads values: the comparison takes differences itself, per process."""
+    name, spec = next(iter(union.items()))
+    if name == PLUGIN and isinstance(spec, Mapping):
+        return {PLUGIN: _as_values(spec)}
+    if name != "scrape" or not isinstance(spec, Mapping):
+        return union
+    if spec.get("as", "") not in ("", "value"):
+        raise SpecError(f"scrape.as: {spec['as']}: leave it out; a comparison takes the differences itself")
+    return {name: {**spec, "as": "value"}}
+
+
+def _word(written: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> str:
+    value = written.get(key)
+    if value is None or value == "":
+        return ""
+    if value not in allowed:
+        raise SpecError(f"{key}: one of {', '.join(allowed)} is wanted, found {value!r}")
+    return str(value)
+
+
+def _number(written: Mapping[str, Any], key: str, *, low: float = -math.inf, high: float = math.inf) -> float | None:
+    value = written.get(key)
+    if value is None:
+        return None
+    number = _loose(value)
+    if number is None or not low <= number <= high:
+        limits = f" from {low:g}" + (f" to {high:g}" if high < math.inf else " up")
+        raise SpecError(f"{key}: a number{limits if low > -math.inf else ''} is wanted, found {value!r}")
+    return number
+
+
+def _level(written: Mapping[str, Any], key: str) -> float:
+    value = _or(_number(written, key), 0.05)
+    if not 0.0 < value <= 0.5:
+        raise SpecError(f"{key}: a probability above 0 and at most 0.5 is wanted, found {value:g}")
+    return value
+
+
+def _duration(written: Mapping[str, Any], key: str) -> timedelta | None:
+    value = written.get(key)
+    if value is None or value == "":
+        return None
+    try:
+        found = parse_duration(str(value))
+    except ValueError as error:
+        raise SpecError(f"{key}: {error}") from None
+    if found < timedelta() or (key == "maxDuration" and not found):
+        raise SpecError(f"{key}: a duration above 0 is wanted, found {value!r}")
+    return found
+
+
+def _loose(value: Any) -> float | None:
+    """A number, or text that is one."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -1,0 +1,189 @@
+"""A comparison as a fold over its looks: state and look in, state and what it means out.
+
+    state = begin(setup)
+    state, told = step(setup, state, look)          # for every look that was not missed
+
+`rebuild` gives the state after stored looks without weighing the evidence again; `replay` weighs it all, and gives
+the same verdict as it was given live. Nothing here reads a clock or draws a random number.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from analysis_service.core.compare import fixed
+from analysis_service.core.compare.spec import SAMPLE_RATIO, Spec
+from analysis_service.core.model import Look as StoredLook
+from analysis_service.core.statistics import sample_ratio, verdict
+from analysis_service.core.statistics.evidence import Evidence
+from analysis_service.core.statistics.fixed_comparison import Comparison
+from analysis_service.core.statistics.looks import ArmData, Counts, Histogram, Look
+from analysis_service.core.statistics.plan import Plan
+from analysis_service.core.statistics.registry import Family, families
+from analysis_service.core.statistics.sample_ratio import SplitState
+from analysis_service.core.statistics.verdict import VerdictState
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What stays the same through all looks of a comparison."""
+
+    name: str  # the metric's
+    spec: Spec
+    plan: Plan
+
+
+class State(msgspec.Struct, frozen=True):
+    """After `looks` looks. test: the test family's own state."""
+
+    looks: int
+    test: Any
+    verdict: VerdictState = VerdictState()
+    split: SplitState = SplitState()
+    gap: bool = False  # `missing: inconclusive`, and an interval had no data
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a look means. evidence: of sequential tests; comparison: of tests of fixed size, once they decided."""
+
+    look: Look
+    verdict: VerdictState
+    evidence: Evidence | None = None
+    comparison: Comparison | None = None
+    split: Mapping[str, float] = field(default_factory=dict)
+    misrouted: bool = False
+    gap: bool = False
+
+
+MISROUTED = math.log(100)  # evidence against the configured share beyond which it is said
+_families = cache(families)
+
+
+def family_of(setup: Setup) -> Family:
+    return _families()[setup.spec.test]
+
+
+def begin(setup: Setup) -> State:
+    return State(0, fixed.begin() if setup.spec.once else family_of(setup).start(setup.plan))
+
+
+def missed(state: State, look: Look) -> State:
+    """The state after a look whose query failed: it is counted, and no evidence."""
+    return replace(state, looks=look.number)
+
+
+def step(setup: Setup, state: State, look: Look) -> tuple[State, Told]:
+    """The state after `look`, whose number follows the state's, and what it means. Not for looks that were missed."""
+    spec, plan = setup.spec, setup.plan
+    folded = _folded(setup, state, look)
+    evidence, comparison = None, None
+    if spec.once:
+        comparison, decided = fixed.decide(setup.name, spec, plan, folded.test, state.verdict, look)
+        folded = replace(folded, test=fixed.judged(folded.test, spec, look), verdict=decided)
+    else:
+        evidence = family_of(setup).assess(plan, folded.test)
+        folded = replace(folded, verdict=verdict.step(plan, folded.verdict, look, evidence))
+    log_e = sample_ratio.assess(plan, folded.split)
+    split = {}
+    if log_e.estimate is not None:
+        split = {"canary_share": log_e.estimate, "configured": log_e.no_change, "log_e": log_e.log_e_harm}
+    elif (totals := _totals(look)) is not None:
+        split = {"canary_share": totals[0] / (totals[0] + totals[1])}
+    misrouted = log_e.log_e_harm >= MISROUTED and spec.test != SAMPLE_RATIO
+    return folded, Told(look, folded.verdict, evidence, comparison, split, misrouted, folded.gap)
+
+
+def evidence_of(setup: Setup, state: State) -> Evidence | None:
+    """The evidence so far, without another look; None for tests of fixed size."""
+    return None if setup.spec.once else family_of(setup).assess(setup.plan, state.test)
+
+
+def rebuild(setup: Setup, stored: Iterable[StoredLook]) -> State:
+    """The state after these looks. The verdicts are taken as stored, so that only sums are computed again."""
+    state = begin(setup)
+    for kept in stored:
+        look = look_of(kept)
+        if look.missed:
+            state = missed(state, look)
+        else:
+            state = replace(
+                _folded(setup, state, look), verdict=msgspec.convert(kept.data["verdict"], VerdictState, strict=False)
+            )
+            if setup.spec.once:
+                state = replace(state, test=fixed.judged(state.test, setup.spec, look))
+    return state
+
+
+def replay(setup: Setup, stored: Iterable[StoredLook]) -> Iterator[tuple[StoredLook, Told | None]]:
+    """Every stored look with what it means, weighed anew: the same as it meant live."""
+    state = begin(setup)
+    for kept in stored:
+        look = look_of(kept)
+        if look.missed:
+            state = missed(state, look)
+            yield kept, None
+        else:
+            state, told = step(setup, state, look)
+            yield kept, told
+
+
+def stored(look: Look, told: Told | None) -> StoredLook:
+    """A look as it is kept: both arms' data and what they mean, numbers and words only."""
+    data: dict[str, Any] = msgspec.to_builtins(look)
+    del data["number"], data["at"]
+    if told is not None:
+        data["verdict"] = msgspec.to_builtins(told.verdict)
+        if told.evidence is not None:
+            data["evidence"] = msgspec.to_builtins(told.evidence)
+        if told.comparison is not None:
+            data["comparison"] = msgspec.to_builtins(told.comparison)
+        if told.split:
+            data["split"] = dict(told.split)
+    return StoredLook(look.number, look.at, data)
+
+
+def look_of(kept: StoredLook) -> Look:
+    return msgspec.convert({**kept.data, "number": kept.number, "at": kept.at}, Look, strict=False)
+
+
+def _folded(setup: Setup, state: State, look: Look) -> State:
+    """The sums with this look in them; nothing is weighed yet."""
+    spec, plan = setup.spec, setup.plan
+    test = (
+        fixed.update(state.test, look)
+        if spec.once
+        else family_of(setup).update(plan, state.test, _planned(setup, look))
+    )
+    totals = _totals(look)
+    split = state.split
+    if totals is not None:
+        counted = replace(look, canary=Counts(0.0, totals[0]), stable=Counts(0.0, totals[1]))
+        split = sample_ratio.update(plan, split, counted)
+    empty = look.canary is None or (look.stable is None and not spec.single_arm)
+    gap = state.gap or (spec.missing == "inconclusive" and empty)
+    return State(look.number, test, state.verdict, split, gap)
+
+
+def _planned(setup: Setup, look: Look) -> Look:
+    """A group-sequential test counts planned times, whatever was missed or came in between."""
+    if setup.spec.test != "group-sequential":
+        return look
+    number = math.floor(look.elapsed_seconds / setup.spec.interval.total_seconds() + 0.5)
+    return replace(look, number=max(number, 1))
+
+
+def _totals(look: Look) -> tuple[float, float] | None:
+    canary, stable = _total(look.canary), _total(look.stable)
+    return (canary, stable) if canary is not None and stable is not None and canary + stable > 0 else None
+
+
+def _total(data: ArmData | None) -> float | None:
+    if isinstance(data, Counts):
+        return data.total
+    return math.fsum(data.counts) if isinstance(data, Histogram) else None

@@ -1,0 +1,189 @@
+"""What a comparison came to, for people and for Argo: phase, value, sentence, and what goes into the record."""
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from analysis_service.core.compare.spec import Spec
+from analysis_service.core.compare.state import Setup, State, Told
+from analysis_service.core.judge import POLICY
+from analysis_service.core.model import Cause, Metric, Phase
+from analysis_service.core.statistics import forecast, sentence, verdict
+from analysis_service.core.statistics.evidence import Evidence
+from analysis_service.core.statistics.looks import Counts, Histogram
+
+TERMINATED = "Metric Terminated"  # Argo's word
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """phase: Running while it goes on."""
+
+    phase: Phase
+    cause: Cause
+    value: str
+    reason: str
+
+
+def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Ending:
+    """What follows from a look. over: it was the last one, because maxDuration has passed."""
+    spec, name = setup.spec, setup.name
+    outcome = told.verdict.outcome
+    failed = outcome == "fail"
+    passed = outcome == "pass" and (spec.until == "verdict" or over)
+    ends = failed or passed or over or told.gap
+    text = _sentence(setup, told, ends=ends and not (failed or passed))
+    if told.misrouted:
+        text += f" {_routing(told)}"
+    value = shown(told.evidence) if told.evidence is not None else _effect_of(told)
+    if failed:
+        return Ending(Phase.FAILED, Cause.HARM_SHOWN, value, text)
+    if told.gap and not passed:
+        what = f"{name}: an interval had no data in one of the arms (missing: inconclusive). {text}"
+        return _without_data(metric, value, what)
+    if passed:
+        return Ending(Phase.SUCCESSFUL, Cause.PASSED, value, text)
+    if over:
+        if _why(setup, told) == "no-data":
+            return _without_data(metric, value, text)
+        return Ending(Phase.INCONCLUSIVE, Cause.INCONCLUSIVE_VALUES, value, text + _wanted(setup, told.evidence))
+    return Ending(Phase.RUNNING, Cause.NONE, value, text)
+
+
+def at_termination(setup: Setup, state: State, evidence: Evidence | None, value: str, *, strict: bool) -> Ending:
+    """What a comparison that is ended from outside comes to: it goes by what was shown until then."""
+    name, spec, seen = setup.name, setup.spec, state.verdict
+    so_far = ""
+    if evidence is not None:
+        said = sentence.sentence(setup.plan, name, evidence, seen, interval_seconds=_seconds(spec.interval))
+        so_far = said.removeprefix(f"{name}: ")
+    looks = f"{state.looks} look{'' if state.looks == 1 else 's'}"
+    if spec.until == "terminated":
+        used = evidence.used if evidence is not None else state.looks
+        if seen.outcome == "pass":
+            text = f"{name}: terminated after {looks}; shown to be within the margin at look {seen.passed_at}. {so_far}"
+            return Ending(Phase.SUCCESSFUL, Cause.PASSED, value, text.rstrip())
+        if used == 0 and strict:
+            text = f"{name}: terminated before anything could be compared, so nothing can be said."
+            return Ending(Phase.INCONCLUSIVE, Cause.NO_EVIDENCE, value, text)
+        if used == 0:
+            text = f"{name}: terminated before anything could be compared: no harm was shown, for want of evidence."
+            return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, text)
+        text = f"{name}: terminated after {looks} without harm shown (until: terminated). {so_far}"
+        return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, text.rstrip())
+    text = f"{name}: terminated after {looks} before there was a verdict (until: verdict). {so_far}"
+    return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED, value, text.rstrip())
+
+
+def shown(evidence: Evidence) -> str:
+    """The effect in a few characters: `x1.9 (1.4..2.6)`; empty while there is none."""
+    if evidence.estimate is None:
+        return ""
+    sign = "x" if evidence.unit == "ratio" else ""
+    low, high = ("" if edge is None else sentence.number(edge) for edge in (evidence.lower, evidence.upper))
+    return f"{sign}{sentence.number(evidence.estimate)}" + (f" ({low}..{high})" if low or high else "")
+
+
+def outlook(setup: Setup, told: Told) -> str:
+    """What can be found in the planned time, from the first look that had data; "" where that cannot be told."""
+    plan, evidence = setup.plan, told.evidence
+    looks = plan.planned_looks
+    if evidence is None or not looks or not evidence.used or setup.spec.single_arm:
+        return ""
+    found = None
+    if isinstance(told.look.canary, Counts) and isinstance(told.look.stable, Counts):
+        canary, stable = told.look.canary, told.look.stable
+        total = canary.total + stable.total
+        rate = (canary.events + stable.events) / total
+        if rate > 0:
+            found = forecast.outlook_counts(
+                plan, looks=looks, events_per_look=rate * total, canary_share=canary.total / total
+            )
+    elif not isinstance(told.look.canary, Histogram):
+        found = forecast.outlook_gauge(plan, looks=looks)
+    return sentence.outlook_sentence(plan, setup.name, found) if found is not None else ""
+
+
+def missed_text(name: str, missed: int, limit: int, message: str) -> str:
+    times = "once" if missed == 1 else f"{missed} times in a row"
+    return (
+        f"{name}: a look could not be taken {times} ({limit} in a row are tolerated): {message}. "
+        "It counts neither for nor against the canary"
+    )
+
+
+def _sentence(setup: Setup, told: Told, *, ends: bool) -> str:
+    name, spec = setup.name, setup.spec
+    if told.comparison is not None:
+        return f"{name}: {told.comparison.reason.removeprefix(name + ': ')}"
+    if told.evidence is None:
+        return f"{name}: look {told.look.number} taken; {spec.test} decides at {_planned_text(spec)}"
+    return sentence.sentence(
+        setup.plan, name, told.evidence, told.verdict, over=ends, interval_seconds=_seconds(spec.interval)
+    )
+
+
+def _planned_text(spec: Spec) -> str:
+    planned = spec.planned or 1
+    return "maxDuration" if planned == 1 else f"{planned} planned times until maxDuration"
+
+
+def _why(setup: Setup, told: Told) -> str:
+    if told.evidence is not None:
+        return verdict.why_undecided(setup.plan, told.verdict, told.evidence)
+    return told.comparison.why if told.comparison is not None else ""
+
+
+def _wanted(setup: Setup, evidence: Evidence | None) -> str:
+    """How much more would have decided."""
+    if evidence is None or not evidence.used:
+        return ""
+    ahead = forecast.remaining(setup.plan, evidence)
+    parts = []
+    ways = (
+        (ahead.looks_to_pass, ahead.requests_to_pass, "pass"),
+        (ahead.looks_to_fail, ahead.requests_to_fail, "fail"),
+    )
+    for looks, requests, word in ways:
+        if looks is not None and looks > 0:
+            more = f"{math.ceil(requests)} more requests, or " if requests and setup.spec.shape != "gauge" else ""
+            parts.append(f"{more}{_time(math.ceil(looks) * setup.spec.interval)}, to {word}")
+    if not parts:
+        return " At this rate more time would not decide it either."
+    return f" As it stands it needs about {'; or about '.join(parts)}."
+
+
+def _time(duration: timedelta) -> str:
+    seconds = duration.total_seconds()
+    if seconds < 120:
+        return f"{sentence.number(seconds)} more s"
+    return (
+        f"{sentence.number(seconds / 60)} more min" if seconds < 7200 else f"{sentence.number(seconds / 3600)} more h"
+    )
+
+
+def _routing(told: Told) -> str:
+    share, wanted = told.split.get("canary_share", 0.0), told.split.get("configured", 0.0)
+    chance = sentence.odds(told.split.get("log_e", 0.0))
+    return (
+        f"The canary gets {100 * share:.3g}% of the traffic; configured are {100 * wanted:.3g}% ({chance} by chance)."
+    )
+
+
+def _without_data(metric: Metric, value: str, text: str) -> Ending:
+    phase = POLICY.get(metric.on_no_data)
+    if phase is None:
+        return Ending(Phase.INCONCLUSIVE, Cause.NO_DATA, value, text)
+    cause = Cause.PASSED if phase is Phase.SUCCESSFUL else Cause.NO_DATA
+    return Ending(phase, cause, value, f"{text} (onNoData: {metric.on_no_data})")
+
+
+def _effect_of(told: Told) -> str:
+    effect = told.comparison.effect if told.comparison is not None else None
+    if effect is None or effect.estimate is None:
+        return ""
+    return f"{'x' if effect.unit == 'ratio' else ''}{sentence.number(effect.estimate)}"
+
+
+def _seconds(interval: timedelta) -> float:
+    return interval.total_seconds()
