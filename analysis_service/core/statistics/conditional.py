@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from .evidence import Evidence, Grade
-from .mixture import NODES, RANGE, Array, interpolation, limit, log_mixture, log_sum
+from .mixture import NODES, RANGE, Array, abreast, between, contrast, limit, log_add, log_late, log_whole
 from .plan import Plan, harm_sign, margin_log_ratio
 from .starts import SLOTS, log_weight, surplus
 
@@ -37,7 +37,17 @@ class Blocks(msgspec.Struct, frozen=True, omit_defaults=True):
 def _extend(blocks: Blocks, residual: float, variance: float) -> Blocks:
     n, residual, variance = blocks.n + 1, blocks.residual + residual, blocks.variance + variance
     if n < BLOCK:
-        return msgspec.structs.replace(blocks, n=n, residual=residual, variance=variance)
+        return Blocks(
+            n,
+            residual,
+            variance,
+            blocks.closed,
+            blocks.last_residual,
+            blocks.last_variance,
+            blocks.square,
+            blocks.expected,
+            blocks.largest,
+        )
     term = 0.5 * (residual - blocks.last_residual) ** 2 if blocks.closed else 0.0
     return Blocks(
         closed=blocks.closed + 1,
@@ -187,27 +197,48 @@ class Logs(msgspec.Struct, frozen=True):
     since: int
 
 
+def _since(state: CountState, temper: float) -> tuple[Array, Array]:
+    """([events, S at the nodes] / phi since each start, the starts' rows)."""
+    rows = _rows(state.starts)
+    now = np.empty(NODES + 1)
+    now[0] = state.x_c
+    now[1:] = _floats(state.sums)
+    since = now - rows[:, 2:]
+    if temper != 1.0:
+        since /= temper
+    return since, rows
+
+
 def evaluate(state: CountState, sign: int, margin: float, temper: float) -> Logs:
     """Log e-values after the looks so far; sign: the direction of harm, margin: tolerated log ratio (>= 0)."""
-    rows = _rows(state.starts)
-    events = state.x_c - rows[:, 2]
-    sums = _floats(state.sums) - rows[:, 3:]
-    weights = rows[:, 1]
-    nulls = ((0.0, sign), (sign * margin, sign), (sign * margin, -sign))
-    logs = log_mixture(events, sums, weights, nulls, temper)
-    return Logs(
-        log_sum(logs[:, 0]),
-        log_sum(logs[:, 1]),
-        float(logs[0, 2] - weights[0]),  # safety: the whole run only, a late start would forget harm
-        int(rows[int(logs[:, 0].argmax()), 0]),
-    )
+    since, rows = _since(state, temper)
+    edge = sign * margin
+    # safety of the whole run only: a late start would forget harm
+    harm, harm_margin, safety = log_whole(since[0], *abreast(((0.0, sign), (edge, sign), (edge, -sign))))
+    weight = float(rows[0, 1])
+    harm, harm_margin = harm + weight, harm_margin + weight
+    at = 0
+    if len(rows) > 1:
+        late, weights = since[1:], rows[1:, 1:2]
+        more, index, largest = log_late(late, weights, contrast(0.0, sign))
+        if largest > harm:
+            at = int(rows[1 + index, 0])
+        harm = log_add(harm, more)
+        harm_margin = log_add(harm_margin, log_late(late, weights, contrast(edge, sign))[0])
+    return Logs(harm, harm_margin, safety, at)
 
 
-def log_likelihood(state: CountState, estimate: float, margin: float) -> Array:
-    """x psi - S(psi) of the whole run at [estimate, 0, margin], each within RANGE."""
-    points = np.array([estimate, 0.0, margin])
-    level: Array = state.x_c * points - _floats(state.sums) @ interpolation(points)
-    return level
+def _rates(state: CountState, estimate: float, margin: float, sign: int, *, either: bool) -> tuple[float, float, float]:
+    """Log likelihood of the estimate over no change, over the margin from beyond it, and from within it.
+
+    estimate: log ratio within RANGE; margin: tolerated log ratio towards harm (>= 0).
+    """
+    sums = _floats(state.sums)
+    there = state.x_c * estimate - between(sums, estimate, often=False)
+    edge = state.x_c * sign * margin - between(sums, sign * margin, often=True)
+    worse, beyond = sign * estimate > 0 or either, sign * estimate > margin
+    over_none = there + between(sums, 0.0, often=True) if worse else 0.0
+    return over_none, there - edge if beyond else 0.0, there - edge if not beyond else 0.0
 
 
 def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispersion: Grade) -> Evidence:
@@ -216,25 +247,27 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
     baseline = state.x_s / state.n_s if state.n_s > 0 else (calibration.baseline if calibration else None)
     sign = harm_sign(plan.direction)
     margin = margin_log_ratio(plan, baseline, sign)
-    common = Evidence(
-        test=plan.test,
-        look=state.look,
-        margin=math.exp(sign * margin),
-        used=state.used,
-        dropped=state.dropped,
-        flags=state.flags,
-        calibrated=calibration is not None and calibration.sufficient,
-        placebo_false_alarm=calibration.placebo_false_alarm if calibration else None,
-    )
+    calibrated = calibration is not None and calibration.sufficient
+    placebo = calibration.placebo_false_alarm if calibration else None
     if not state.sums:
-        return common
+        return Evidence(
+            test=plan.test,
+            look=state.look,
+            margin=math.exp(sign * margin),
+            used=state.used,
+            dropped=state.dropped,
+            flags=state.flags,
+            calibrated=calibrated,
+            placebo_false_alarm=placebo,
+        )
     temper = dispersion(plan, state)
     logs = evaluate(state, sign, margin, temper)
-    if plan.direction == "either":
-        other = evaluate(state, -sign, margin_log_ratio(plan, baseline, 1), temper)
+    either = plan.direction == "either"
+    if either:
+        other = evaluate(state, -sign, margin_log_ratio(plan, baseline, -sign), temper)
         logs = Logs(
-            float(np.logaddexp(logs.harm, other.harm)) - math.log(2),
-            float(np.logaddexp(logs.harm_margin, other.harm_margin)) - math.log(2),
+            log_add(logs.harm, other.harm) - math.log(2),
+            log_add(logs.harm_margin, other.harm_margin) - math.log(2),
             min(logs.safety, other.safety),
             logs.since,
         )
@@ -242,38 +275,35 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
     rates = (0.0, 0.0, 0.0)
     if state.weighted_c > 0 and state.weighted_s > 0:
         estimate = state.weighted_c / state.weighted_s
-        psi = math.log(estimate)
-        capped = min(max(psi, -RANGE), RANGE)
-        at = log_likelihood(state, capped, sign * margin) / (temper * state.used)
-        worse, beyond = sign * capped > 0 or plan.direction == "either", sign * capped > margin
-        rates = (
-            float(at[0] - at[1]) if worse else 0.0,
-            float(at[0] - at[2]) if beyond else 0.0,
-            float(at[0] - at[2]) if not beyond else 0.0,
-        )
+        capped = min(max(math.log(estimate), -RANGE), RANGE)
+        rates = _rates(state, capped, margin, sign, either=either)
+    scale = 1.0 / (temper * state.used)
     lower, upper = bounds(plan, state, temper) if interval else (None, None)
     flags = state.flags
     if calibration is not None and calibration.long_run > 1.0:
         flags = (*flags, "long-run-dispersion")
     if lower is not None and upper is not None and lower > upper:
         lower, upper, flags = None, None, (*flags, "model-violated")
-    level = state.x_c / state.n_c
-    return msgspec.structs.replace(
-        common,
+    return Evidence(
+        test=plan.test,
+        look=state.look,
         estimate=estimate,
         lower=lower,
         upper=upper,
+        margin=math.exp(sign * margin),
         log_e_harm=logs.harm,
         log_e_harm_margin=logs.harm_margin,
         log_e_safety=logs.safety,
-        harm_rate=rates[0],
-        harm_margin_rate=rates[1],
-        safety_rate=rates[2],
+        harm_rate=rates[0] * scale,
+        harm_margin_rate=rates[1] * scale,
+        safety_rate=rates[2] * scale,
+        used=state.used,
+        dropped=state.dropped,
         canary_total=state.n_c,
         stable_total=state.n_s,
         canary_events=state.x_c,
         stable_events=state.x_s,
-        level=level,
+        level=state.x_c / state.n_c,
         level_upper=(
             rate_upper(state.x_c, state.n_c, plan.beta, temper) if interval or plan.absolute_floor is not None else None
         ),
@@ -283,6 +313,8 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
         effective_n=(state.x_c + state.x_s) / temper,
         since=logs.since,
         grade=grade_at_unit_dispersion if temper <= 1.0 else "calibrated",
+        calibrated=calibrated,
+        placebo_false_alarm=placebo,
         flags=flags,
     )
 
@@ -292,23 +324,19 @@ def bounds(plan: Plan, state: CountState, temper: float) -> tuple[float | None, 
 
     The harm side uses the restarts, as the verdict does, so that it excludes 1 exactly when harm is shown.
     """
-    rows = _rows(state.starts)
-    events = state.x_c - rows[:, 2]
-    sums = _floats(state.sums) - rows[:, 3:]
-    whole = (events[:1], sums[:1], np.zeros(1))
-    restarted = (events, sums, rows[:, 1])
+    since, rows = _since(state, temper)
+    restarted = rows[:, 1:2]
     threshold = math.log(1.0 / plan.alpha)
     sign = harm_sign(plan.direction)
-    up = restarted if sign > 0 else whole
-    down = whole if sign > 0 else restarted
-    extra = 0.0
+    up = restarted if sign > 0 else None
+    down = None if sign > 0 else restarted
     if plan.direction == "either":
         up = down = restarted
-        extra = math.log(2)
+        threshold += math.log(2)
     x_c, x_s = state.x_c + 0.5, state.x_s + 0.5
     guess = math.log(x_c / state.n_c) - math.log(x_s / state.n_s), math.sqrt(6 * temper * (1 / x_c + 1 / x_s))
-    lower = limit(*up, 1, temper, threshold + extra, guess)
-    upper = limit(*down, -1, temper, threshold + extra, guess)
+    lower = limit(since, up, 1, threshold, guess)
+    upper = limit(since, down, -1, threshold, guess)
     return (
         math.exp(lower) if math.isfinite(lower) else 0.0,
         math.exp(upper) if math.isfinite(upper) else None,

@@ -14,7 +14,7 @@ from .evidence import Evidence
 from .mixture import CAUCHY_SCALE
 from .plan import Plan, margin_log_ratio
 from .starts import FIRST
-from .t_test import G2
+from .t_mixture import G2
 from .verdict import harm_of
 
 POWER = 0.8

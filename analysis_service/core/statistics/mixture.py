@@ -12,6 +12,7 @@ Sources: Wald (1945) for likelihood ratios; Robbins (1970) for mixtures; Ville's
 """
 
 import math
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
@@ -28,6 +29,8 @@ DISTANCES = 20
 NEAREST, FARTHEST = 0.02, 3.5  # log-ratio distances of the alternatives from the null
 LATE_NEAREST, LATE_FARTHEST = 0.3, 2.0  # of the copies that start later
 CAUCHY_SCALE = 0.7  # half of the prior weight lies within a factor of two
+
+_max, _sum = np.maximum.reduce, np.add.reduce  # the methods of an array say the same in twice the time
 
 
 @cache
@@ -54,6 +57,23 @@ def interpolation(points: Array) -> Array:
     return scaled
 
 
+@lru_cache(maxsize=256)
+def _column(point: float) -> Array:
+    column: Array = interpolation(np.array([point]))[:, 0]
+    return column
+
+
+def between(values: Array, point: float, *, often: bool) -> float:
+    """The function with these values at the nodes, at a point within RANGE. often: the same point comes again."""
+    if often:
+        return float(values @ _column(point))
+    gap = point - nodes()
+    if not gap.all():
+        return float(values[int(np.flatnonzero(gap == 0.0)[0])])
+    share = _barycentric() / gap
+    return float(values @ share / _sum(share))
+
+
 @cache
 def distances() -> tuple[Array, Array]:
     """Distances of the alternatives (DISTANCES,) and their prior log weights (half-Cauchy, summing to one)."""
@@ -63,83 +83,106 @@ def distances() -> tuple[Array, Array]:
 
 
 @cache
-def _late_prior() -> Array:
-    """What a late start's prior log weights differ by: alternatives LATE_NEAREST to LATE_FARTHEST only.
+def _late() -> tuple[slice, float]:
+    """Which alternatives a late start has, LATE_NEAREST to LATE_FARTHEST, and the log of what their weights grow by.
 
     Small effects need longer than a late start has; the first start looks for them.
     """
     d, log_prior = distances()
-    kept = (d >= LATE_NEAREST) & (d <= LATE_FARTHEST)
-    difference: Array = np.where(kept, -math.log(float(np.exp(log_prior[kept]).sum())), -np.inf)
-    return difference
+    kept = np.flatnonzero((d >= LATE_NEAREST) & (d <= LATE_FARTHEST))
+    part = slice(int(kept[0]), int(kept[-1]) + 1)
+    return part, -math.log(float(np.exp(log_prior[part]).sum()))
 
 
-Null = tuple[float, int]
-"""(psi0, sign): H0 is psi <= psi0 for sign +1, psi >= psi0 for sign -1."""
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """What turns [events, S at the nodes] into log likelihood ratios of a null's alternatives against it.
+
+    whole: (NODES + 1, DISTANCES), late: its columns for late starts; the priors are log weights of the same columns.
+    """
+
+    whole: Array
+    whole_prior: Array
+    late: Array
+    late_prior: Array
 
 
 @lru_cache(maxsize=256)
-def _one_sided(nulls: tuple[Null, ...]) -> tuple[Array, Array, Array]:
-    return _grid(nulls)
-
-
-def _grid(nulls: tuple[Null, ...]) -> tuple[Array, Array, Array]:
-    """For each null a row [null, alternatives...]: points, their interpolation matrix, prior log weights.
-
-    Alternatives outside RANGE are left out with their weight: the mixture then starts below 1, which is allowed.
+def contrast(null: float, sign: int) -> Contrast:
+    """H0 is psi <= null for sign +1, psi >= null for sign -1. Alternatives outside RANGE are left out with their
+    weight: the mixture then starts below 1, which is allowed.
     """
+    return _contrast(null, sign)
+
+
+def _contrast(null: float, sign: int) -> Contrast:
     d, log_prior = distances()
-    steps = np.concatenate(([0.0], d))
-    points = np.concatenate([null + sign * steps for null, sign in nulls])
-    inside = np.abs(points) <= RANGE
-    prior = np.where(inside, np.tile(np.concatenate(([0.0], log_prior)), len(nulls)), -np.inf)
+    points = null + sign * d
+    prior: Array = np.where(np.abs(points) <= RANGE, log_prior, -np.inf)
     points = np.clip(points, -RANGE, RANGE)
-    return points, interpolation(points), prior.reshape(len(nulls), DISTANCES + 1)[:, 1:]
+    values = interpolation(np.concatenate(([null], points)))
+    whole = np.concatenate(((points - null)[None, :], values[:, :1] - values[:, 1:]))
+    part, growth = _late()
+    return Contrast(whole, prior, np.ascontiguousarray(whole[:, part]), prior[part] + growth)
 
 
-def log_mixture(events: Array, sums: Array, log_weights: Array, nulls: tuple[Null, ...], temper: float) -> Array:
-    """log(w_j E_j) per start j and null, shape (J, len(nulls)).
+Null = tuple[float, int]
 
-    events: (J,) canary events since each start, the first start in front. sums: (J, NODES) S since each start.
-    temper: phi >= 1.
+
+@lru_cache(maxsize=256)
+def abreast(nulls: tuple[Null, ...]) -> tuple[Array, Array]:
+    """The whole-run contrasts of several nulls side by side: (NODES + 1, nulls * DISTANCES), and their priors."""
+    all_ = [contrast(*null) for null in nulls]
+    return np.concatenate([one.whole for one in all_], axis=1), np.concatenate([one.whole_prior for one in all_])
+
+
+def log_whole(since: Array, matrix: Array, prior: Array) -> list[float]:
+    """Log e-values of the first start, one per null.
+
+    since: (NODES + 1,) events and S, both divided by the temper phi >= 1. matrix, prior: of a
+    `Contrast`, or `abreast`.
     """
-    return _log_mixture(events, sums, log_weights, *_one_sided(nulls), temper)
+    gain = (since @ matrix + prior).reshape(-1, DISTANCES)
+    top = _max(gain, axis=1)
+    found: list[float] = (np.log(_sum(np.exp(gain - top[:, None]), axis=1)) + top).tolist()
+    return found
 
 
-def _log_mixture(
-    events: Array, sums: Array, log_weights: Array, points: Array, matrix: Array, prior: Array, temper: float
-) -> Array:
-    level = ((events[:, None] * points - sums @ matrix) / temper).reshape(len(events), -1, DISTANCES + 1)
-    gain = level[:, :, 1:] - level[:, :, :1] + prior
-    gain[1:] += _late_prior()
-    top = gain.max(axis=2)
-    total: Array = np.log(np.exp(gain - top[:, :, None]).sum(axis=2)) + top + log_weights[:, None]
-    return total
+def log_late(since: Array, log_weights: Array, against: Contrast) -> tuple[float, int, float]:
+    """(log of the summed w_j E_j of the late starts, the index of the largest, the log of that one).
+
+    since: (J, NODES + 1) as in `log_whole`, J >= 1; log_weights: (J, 1).
+    """
+    gain = since @ against.late + against.late_prior + log_weights
+    top = float(_max(gain, axis=None))
+    each = _sum(np.exp(gain - top), axis=1)
+    best = int(each.argmax())
+    return math.log(float(_sum(each))) + top, best, math.log(float(each[best])) + top
 
 
-def log_sum(values: Array) -> float:
-    top = float(values.max())
-    return top + math.log(float(np.exp(values - top).sum()))
+def log_add(a: float, b: float) -> float:
+    """log(e^a + e^b); at least one is finite."""
+    high, low = (a, b) if a >= b else (b, a)
+    return high + math.log1p(math.exp(low - high))
 
 
 def limit(
-    events: Array,
-    sums: Array,
-    log_weights: Array,
-    sign: int,
-    temper: float,
-    log_threshold: float,
-    guess: tuple[float, float],
+    since: Array, log_weights: Array | None, sign: int, log_threshold: float, guess: tuple[float, float]
 ) -> float:
     """The end of the confidence sequence of the log ratio: lower (sign +1) or upper (-1), unbounded beyond x30.
 
-    guess: the estimate and a step, where the search starts.
+    since: (J, NODES + 1) as in `log_late`, the first start in front. log_weights: (J, 1), or None: the first start
+    alone, with all the weight. guess: the estimate and a step, where the search starts.
     """
 
     def excess(null: float) -> float:
-        null = min(max(null, -MAX_LOG_RATIO), MAX_LOG_RATIO)
-        mixture = _log_mixture(events, sums, log_weights, *_grid(((null, sign),)), temper)
-        return log_sum(mixture) - log_threshold
+        against = _contrast(min(max(null, -MAX_LOG_RATIO), MAX_LOG_RATIO), sign)
+        level = log_whole(since[0], against.whole, against.whole_prior)[0]
+        if log_weights is not None:
+            level += float(log_weights[0, 0])
+            if len(since) > 1:
+                level = log_add(level, log_late(since[1:], log_weights[1:], against)[0])
+        return level - log_threshold
 
     at = min(max(guess[0], -MAX_LOG_RATIO), MAX_LOG_RATIO)
     found = sign * confidence_limit(excess, sign, at, guess[1], MAX_LOG_RATIO)

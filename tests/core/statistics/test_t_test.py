@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from analysis_service.core.statistics import t_test
+from analysis_service.core.statistics import t_mixture, t_test
 from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 
 PLAIN = Calibration(points=360)  # history that found no memory: points count as they are
@@ -27,7 +27,9 @@ def test_one_sided_evidence_is_the_half_normal_mixture(shift: float, n: int) -> 
     t = float(stats.ttest_1samp(values, 0.0).statistic)
 
     def weighted(effect: float) -> float:
-        return float(stats.nct.pdf(t, n - 1, effect * math.sqrt(n)) * stats.norm.pdf(effect, 0, math.sqrt(t_test.G2)))
+        return float(
+            stats.nct.pdf(t, n - 1, effect * math.sqrt(n)) * stats.norm.pdf(effect, 0, math.sqrt(t_mixture.G2))
+        )
 
     mixture = 2 * integrate.quad(weighted, 0, 4, limit=200)[0] / stats.t.pdf(t, n - 1)
     assert t_test.assess(settings, state).log_e_harm == pytest.approx(math.log(mixture), abs=1e-5)

@@ -1,0 +1,103 @@
+"""The running sums that a t-test on paired differences needs: prewhitened, winsorised, with restarts.
+
+A series holds one scale of the differences (log ratio, or the metric's own unit) in a few numbers and one short row
+per start, whatever the number of looks.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .plan import Plan
+from .starts import log_weight, surplus
+
+Array = NDArray[np.float64]
+
+_ROW = 5  # of a start: look, log weight, n, sum, sum of squares
+FEWEST = 2.0  # points before a start has a variance
+
+
+class Series(msgspec.Struct, frozen=True):
+    """One scale of the differences: running sums of e_t about `origin`, and what prewhitening needs."""
+
+    n: float = 0.0
+    total: float = 0.0
+    square: float = 0.0
+    origin: float = 0.0
+    last: float = 0.0
+    products: float = 0.0  # sums for the lag-1 correlation
+    products_n: int = 0
+    starts: bytes = b""
+
+
+def _whitening(plan: Plan) -> float:
+    calibration = plan.calibration
+    return calibration.autocorrelation if calibration is not None and calibration.sufficient else 0.0
+
+
+def extend(plan: Plan, series: Series, value: float, used: int, *, log_ratio: bool) -> Series:
+    calibration = plan.calibration
+    if calibration is not None and calibration.log_ratio == log_ratio:
+        if calibration.fence_low is not None:
+            value = max(value, calibration.fence_low)
+        if calibration.fence_high is not None:
+            value = min(value, calibration.fence_high)
+    phi = _whitening(plan)
+    if used == 1:
+        row = _row(0, log_weight(0, plan.planned_looks) if plan.restarts else 0.0, 0.0, 0.0, 0.0)
+        if phi > 0:
+            return Series(origin=value, last=value, starts=row)
+        return Series(n=1.0, origin=value, last=value, starts=row)
+    centred = (value - phi * series.last) / (1.0 - phi) - series.origin
+    n, total, square = series.n + 1.0, series.total + centred, series.square + centred * centred
+    starts = series.starts
+    weight = log_weight(used, plan.planned_looks) if plan.restarts else None
+    if weight is not None:
+        starts += _row(used, weight, n, total, square)
+        rows = np.frombuffer(starts, "<f8").reshape(-1, _ROW)
+        spare = surplus([used - int(at) for at in rows[:, 0]])
+        if spare is not None:
+            starts = np.delete(rows, spare, axis=0).tobytes()
+    return Series(
+        n=n,
+        total=total,
+        square=square,
+        origin=series.origin,
+        last=value,
+        products=series.products + (value - series.origin) * (series.last - series.origin),
+        products_n=series.products_n + 1,
+        starts=starts,
+    )
+
+
+def _row(look: int, weight: float | None, n: float, total: float, square: float) -> bytes:
+    return np.array([look, weight or 0.0, n, total, square], "<f8").tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Per start, the first in front: n, mean about the origin, sum of squared deviations, log weight, look."""
+
+    n: Array
+    mean: Array
+    deviation: Array
+    log_weights: Array
+    looks: Array
+    discount: float  # what a point counts for
+    floor: float  # least standard deviation
+
+
+def sums(series: Series, discount: float, floor: float) -> Sums:
+    """Starts with at least two points; none without."""
+    rows = np.frombuffer(series.starts, "<f8").reshape(-1, _ROW)
+    kept = len(rows)
+    while kept and series.n - float(rows[kept - 1, 2]) < FEWEST:  # starts are in order: the young ones are last
+        kept -= 1
+    rows = rows[:kept]
+    n = series.n - rows[:, 2]
+    total = series.total - rows[:, 3]
+    mean = total / n
+    deviation = np.maximum(series.square - rows[:, 4] - total * mean, 0.0)
+    return Sums(n, mean, deviation, rows[:, 1], rows[:, 0], discount, floor)
