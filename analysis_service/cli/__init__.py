@@ -80,7 +80,7 @@ def main() -> None:
         root.main(prog_name="tidegate")
     code = UNHEARD
     try:
-        code = _run(sys.argv[1:])
+        code = run(sys.argv[1:])
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a failure still finds an exit code
     except BrokenPipeError:
@@ -93,7 +93,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """One command line; its exit code. Raises OSError only for what cannot be written to standard output."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no ✔ still gets its verdict

@@ -59,7 +59,14 @@ class Client:
         self._reconnect_seconds = reconnect_seconds
         host = address.rpartition(":")[0].strip("[]")
         loopback = host in ("localhost", "::1") or host.startswith("127.")
-        options = [("grpc.max_receive_message_length", 4 << 20), ("grpc.enable_retries", 0)]
+        options = [
+            ("grpc.max_receive_message_length", 4 << 20),
+            ("grpc.enable_retries", 0),
+            # left to itself the channel waits up to two minutes before it looks for a service that is back
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ]
         if plaintext or (loopback and ca is None):
             self._channel = grpc.insecure_channel(address, options)
         else:
@@ -126,6 +133,8 @@ def server_error(error: grpc.RpcError, address: str) -> ServerError:
     details = error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE and not _info(error)[0]:
         return ServerError(f"no service answers at {address}: {_short(details)}")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ServerError(f"the service at {address} did not answer in time")
     _, violations = _info(error)
     lines = [details or code.name]
     if len(violations) > 1:

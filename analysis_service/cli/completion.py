@@ -2,6 +2,8 @@
 
 import click
 
+from analysis_service.cli.show import put
+
 
 @click.command("completion", short_help="Print the shell's completion script.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -14,4 +16,4 @@ def command(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"no completion for {shell}")
-    click.echo(kind(root, {}, "tidegate", "_TIDEGATE_COMPLETE").source())
+    put(kind(root, {}, "tidegate", "_TIDEGATE_COMPLETE").source(), nl=True)

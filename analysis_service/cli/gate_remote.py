@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 
 from analysis_service.api.convert import from_run
-from analysis_service.cli.client import Client, Refused, ServerError, argument_messages
+from analysis_service.cli.client import CALL_SECONDS, Client, Refused, ServerError, argument_messages
 from analysis_service.cli.documents import joined
 from analysis_service.cli.gate import CannotRun, Request
 from analysis_service.cli.outcome import Outcome
@@ -36,7 +36,8 @@ class Remote:
         client = self._client
         try:
             self._sent = True
-            created = client.call(client.stub.CreateAnalysisRun, self._asked)
+            seconds = min(CALL_SECONDS, self._request.timeout_seconds)
+            created = client.call(client.stub.CreateAnalysisRun, self._asked, seconds)
             self._name = created.name
             click.echo(f"run {created.name} on {self._request.server}", err=True)
             yield from_run(created)

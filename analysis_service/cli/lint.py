@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from analysis_service.cli.show import put
+
 _SUFFIXES = (".yaml", ".yml", ".json")
 _OURS = b"argoproj.io/"
 FORMATS = ("text", "json", "sarif", "github")
@@ -38,10 +40,10 @@ def command(
     if output == "text":
         from analysis_service.cli.show import colored
 
-        click.echo(writer.write(checked, color=colored(sys.stdout, no_color)), nl=False)
+        put(writer.write(checked, color=colored(sys.stdout, no_color)))
         click.echo(f"{len(files)} file{'s' if len(files) != 1 else ''}: {summary(problems)}", err=True)
     else:
-        click.echo(writer.write(checked), nl=False)
+        put(writer.write(checked))
     errors = any(problem.severity == "error" for problem in problems)
     sys.exit(2 if errors or (warnings_fail and problems) else 0)
 

@@ -9,19 +9,13 @@ import click
 
 from analysis_service.cli.formats import FORMATS, renderer
 from analysis_service.cli.report import Report
-from analysis_service.cli.show import colored, one_line
+from analysis_service.cli.show import CannotWrite, colored, one_line, put
 
 MAX_LAST_WORD = 4096  # bytes that Kubernetes keeps of a termination message
 TERMINATION_LOG = Path("/dev/termination-log")
 
 Outputs = list[tuple[str, Path | None]]
 """(format, file, or None for standard output)."""
-
-
-class CannotWrite(click.ClickException):
-    """A result has no place. Somebody relies on it: never a pass."""
-
-    exit_code = 20
 
 
 def read_outputs(texts: tuple[str, ...]) -> Outputs:
@@ -90,9 +84,9 @@ def write_out(report: Report, name: str, *, no_color: bool = False) -> None:
     if name == "text":
         from analysis_service.cli.formats import text
 
-        click.echo(text.render(report, color=colored(sys.stdout, no_color)), nl=False)
+        put(text.render(report, color=colored(sys.stdout, no_color)))
     else:
-        click.echo(renderer(name)(report), nl=False)
+        put(renderer(name)(report))
 
 
 def _github(report: Report) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from analysis_service.cli import options as opt
+from analysis_service.cli.show import put
 
 
 @click.command("query", short_help="Take metrics once.")
@@ -49,9 +50,9 @@ def command(**options: Any) -> None:
     if options["output"] == "json":
         from analysis_service.cli.report import as_json
 
-        click.echo(as_json([as_data(one) for one in taken]), nl=False)
+        put(as_json([as_data(one) for one in taken]))
     else:
         from analysis_service.cli.show import colored
 
-        click.echo(as_text(taken, color=colored(sys.stdout, options["no_color"])), nl=False)
+        put(as_text(taken, color=colored(sys.stdout, options["no_color"])))
     sys.exit(exit_code(taken))

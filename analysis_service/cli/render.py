@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis_service.cli import options as opt
+from analysis_service.cli.show import put
 
 if TYPE_CHECKING:
     from analysis_service.cli.recording import Exchange, Mask
@@ -55,11 +56,11 @@ def command(**options: Any) -> None:
     if options["output"] == "json":
         from analysis_service.cli.report import as_json
 
-        click.echo(as_json([_data(one, mask) for one in found]), nl=False)
+        put(as_json([_data(one, mask) for one in found]))
     else:
         from analysis_service.cli.show import colored
 
-        click.echo(_text(found, mask, color=colored(sys.stdout, options["no_color"])), nl=False)
+        put(_text(found, mask, color=colored(sys.stdout, options["no_color"])))
     sys.exit(2 if any(asked.problem for one in found for asked in one.asked) else 0)
 
 

@@ -8,6 +8,7 @@ import click
 
 from analysis_service.cli import options as opt
 from analysis_service.cli.formats import FORMATS
+from analysis_service.cli.show import put
 
 _MAX_REASON = 160
 
@@ -47,9 +48,9 @@ def list_(
         if not token:
             break
     if output == "json":
-        click.echo(as_json(pb.ListAnalysisRunsResponse(runs=runs, next_page_token=token)), nl=False)
+        put(as_json(pb.ListAnalysisRunsResponse(runs=runs, next_page_token=token)))
     elif runs:
-        click.echo("\n".join(_table(runs, all_namespaces)))
+        put("\n".join(_table(runs, all_namespaces)), nl=True)
         if token:
             click.echo(f"and more; show them with --limit, or choose with --filter (shown: {limit})", err=True)
     else:
@@ -137,7 +138,7 @@ def terminate(run: str, server: str, ca: Path, plaintext: bool, namespace: str) 
     message = client.call(client.stub.TerminateAnalysisRun, request)
     phase = from_run(message).phase
     said = f"was {phase.value} already and stays so" if phase.done else "asked to end"
-    click.echo(f"{message.name}: {said}")
+    put(f"{message.name}: {said}", nl=True)
 
 
 @command.command("delete")
@@ -152,7 +153,7 @@ def delete(run: str, server: str, ca: Path, plaintext: bool, namespace: str) -> 
 
     name = run_resource(run, namespace)
     client.call(client.stub.DeleteAnalysisRun, pb.DeleteAnalysisRunRequest(name=name))
-    click.echo(f"{name}: deleted")
+    put(f"{name}: deleted", nl=True)
 
 
 def _table(messages: list[Any], all_namespaces: bool) -> list[str]:
@@ -186,10 +187,10 @@ def _print_measurements(client: Any, name: str, metric: str, output: str) -> Non
         if not token:
             break
     if output == "json":
-        click.echo(as_json(pb.ListMeasurementsResponse(measurements=found)), nl=False)
+        put(as_json(pb.ListMeasurementsResponse(measurements=found)))
         return
     rows = [("#", "FINISHED", "PHASE", "VALUE", "WHY")]
     for m in map(from_measurement, found):
         at = m.finished_at.strftime("%Y-%m-%d %H:%M:%SZ") if m.finished_at else "-"
         rows.append((str(m.ordinal), at, m.phase.value, one_line(m.value, 60) or "-", one_line(measured(metric, m))))
-    click.echo("\n".join(columns(rows)))
+    put("\n".join(columns(rows)), nl=True)

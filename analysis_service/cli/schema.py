@@ -2,6 +2,8 @@
 
 import click
 
+from analysis_service.cli.show import put
+
 
 @click.command("schema", short_help="Print the JSON Schema of templates.")
 def command() -> None:
@@ -16,4 +18,4 @@ def command() -> None:
 
     from analysis_service.core.schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    put(json.dumps(json_schema(), indent=2), nl=True)

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import IO
 
+import click
+
 MAX_CELL = 64  # characters of a cell in a table; reasons stand behind the last column and are not cut
 
 Paint = Callable[[str, str], str]
@@ -55,6 +57,22 @@ def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:
         cells = [cell + " " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=False)]
         made.append((indent + "  ".join([*cells, row[-1]])).rstrip())
     return made
+
+
+class CannotWrite(click.ClickException):
+    """A result has no place. Somebody relies on it: never a pass."""
+
+    exit_code = 20
+
+
+def put(text: str, *, nl: bool = False) -> None:
+    """A result to standard output. Raises CannotWrite, or BrokenPipeError where the reader went away."""
+    try:
+        click.echo(text, nl=nl)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotWrite(f"standard output cannot be written: {error.strerror or error}") from None
 
 
 def labelled(rows: Sequence[tuple[str, str]], *, indent: str = "  ", wide: int = 0) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from analysis_service.cli import options as opt
+from analysis_service.cli.show import put
 
 _CLUSTER = click.option("--cluster", is_flag=True, help="A ClusterAnalysisTemplate.")
 
@@ -34,7 +35,7 @@ def list_(server: str, ca: Path, plaintext: bool, namespace: str, all_namespaces
         if not token:
             break
     if len(rows) > 1:
-        click.echo("\n".join(columns(rows)))
+        put("\n".join(columns(rows)), nl=True)
     else:
         click.echo("no templates", err=True)
 
@@ -58,9 +59,9 @@ def get(
     if output == "json":
         from analysis_service.cli.client import as_json
 
-        click.echo(as_json(found), nl=False)
+        put(as_json(found))
     else:
-        click.echo(found.text, nl=not found.text.endswith("\n"))
+        put(found.text, nl=not found.text.endswith("\n"))
 
 
 @command.command("versions")
@@ -84,7 +85,7 @@ def versions(name: str, server: str, ca: Path, plaintext: bool, namespace: str, 
         token = page.next_page_token
         if not token:
             break
-    click.echo("\n".join(columns(rows)))
+    put("\n".join(columns(rows)), nl=True)
 
 
 @command.command("apply")
@@ -108,7 +109,7 @@ def apply(files: tuple[Path, ...], server: str, ca: Path, plaintext: bool, names
             where = "" if template.cluster_scope else template.namespace or namespace
             name = resource(template.name, where, template.cluster_scope)
             said, warnings = apply_document(client, name, where, text, dry_run=dry_run)
-            click.echo(f"{name}  {said}")
+            put(f"{name}  {said}", nl=True)
             for problem in warnings:
                 click.echo(f"{path}: warning: {problem.path}: {problem.message}", err=True)
 
@@ -127,7 +128,7 @@ def delete(name: str, server: str, ca: Path, plaintext: bool, namespace: str, cl
     known = client.call(client.stub.GetTemplate, pb.GetTemplateRequest(name=full))
     gone = client.call(client.stub.DeleteTemplate, pb.DeleteTemplateRequest(name=full, etag=known.etag))
     more = f"; {gone.live_runs} live runs go on with their own copy" if gone.live_runs else ""
-    click.echo(f"{full}: deleted{more}")
+    put(f"{full}: deleted{more}", nl=True)
 
 
 def resource(name: str, namespace: str, cluster: bool) -> str:

@@ -10,7 +10,7 @@ from analysis_service.cli.report import Report, tally, why
 from analysis_service.cli.show import one_line
 from analysis_service.core.model import MetricResult, Phase
 
-MAX_MESSAGE = 4000  # characters; ten thousand metrics stay below the 30 MB that servers parse
+MAX_MESSAGE = 2000  # characters; ten thousand metrics stay below the 30 MB that servers parse
 
 
 def render(report: Report) -> str:
