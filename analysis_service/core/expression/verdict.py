@@ -51,7 +51,11 @@ def judge(success: str, failure: str, result: Value, *, now: datetime | None = N
                 return _failed(field, source, result, error)
     succeeded, failed = outcomes.get("successCondition"), outcomes.get("failureCondition")
     phase = _phase(succeeded, failed)
-    texts = [_sentence("successCondition", success, result, now)] if succeeded is not None else []
+    texts = []
+    if succeeded:  # the value stands beside this sentence: what held needs no taking apart
+        texts.append(f"successCondition {success} holds")
+    elif succeeded is False:
+        texts.append(_sentence("successCondition", success, result, now))
     if failed is not None and (failed or succeeded is not True):
         texts.append(_sentence("failureCondition", failure, result, now))
     if result != result:

@@ -65,7 +65,7 @@ EXPLANATIONS = [
     ("result[0] < 0.05", FLOATS, "successCondition result[0] < 0.05: 0.08 < 0.05 is false"),
     ("len(result) > 0 && result[0] < 0.05", FLOATS, "successCondition result[0] < 0.05: 0.08 < 0.05 is false"),
     ("len(result) > 0 && result[0] < 0.5", FLOATS,
-     "successCondition len(result) > 0: 2 > 0 is true; result[0] < 0.5: 0.08 < 0.5 is true"),
+     "successCondition len(result) > 0 && result[0] < 0.5 holds"),
     ("result[0] > 1 || result[1] > 1", FLOATS,
      "successCondition result[0] > 1: 0.08 > 1 is false; result[1] > 1: 0.01 > 1 is false"),
     ("all(result, # < 0.05)", FLOATS, "successCondition all(result, # < 0.05): item 0: 0.08 < 0.05 is false"),
