@@ -20,6 +20,7 @@ from analysis_service.clock import Clock
 from analysis_service.core.compare import interval, schedule
 from analysis_service.core.compare.reading import Buckets, Reading, Series
 from analysis_service.core.compare.spec import (
+    READINGS,
     Ask,
     Spec,
     SpecError,
@@ -29,7 +30,7 @@ from analysis_service.core.compare.spec import (
     share_of,
 )
 from analysis_service.core.due import Op
-from analysis_service.core.judge import CAUSES, mark_error
+from analysis_service.core.judge import CAUSES, NotAnswered, mark_error
 from analysis_service.core.model import Cause, Look, Measurement, Metric, Phase, Run
 from analysis_service.core.prepare import prepare
 from analysis_service.core.reconcile import Task
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PLAN = "compare.plan"  # metadata: the settings, fixed before the first look
-READINGS = "compare.readings"  # metadata: what the next look needs of this one's raw answers
 LAST_LOOK = "compare.lastLook"  # metadata: number and time of the last look: says which state belongs to it
 FORECAST = "forecast"
 KEPT_STATES = 20_000  # comparisons whose state is kept in memory; beyond that it is read from the store again
@@ -105,7 +105,7 @@ class Comparer:
             spec = parse(written or {}, every)
         except SpecError:
             return {}
-        told = {"test": spec.test}
+        told = {"test": spec.test, **({"note": "; ".join(spec.notes)} if spec.notes else {})}
         for ask in spec.asks:
             told |= {f"{ask.arm}.{ask.part}.{key}": text for key, text in self.asker.describe(ask.union).items()}
         return told
@@ -123,7 +123,7 @@ class Comparer:
         if task.op is Op.TERMINATE:
             return await self._terminated(run, task, held, base), ()
         answered = await self._answers(run, task, held.setup.spec)
-        if isinstance(answered, ProviderError):
+        if isinstance(answered, NotAnswered):
             return self._missed(run, task, held, base, answered, now)
         return await self._looked(run, task, metric, held, base, answered, now)
 
@@ -152,7 +152,7 @@ class Comparer:
         setup, spec = held.setup, held.setup.spec
         started = base.started_at or at
         memory, found = interval.take(spec, _memory(base), readings, at.timestamp())
-        metadata = {**base.metadata, PLAN: _text(setup.plan), READINGS: interval.dump(memory)}
+        metadata = {PLAN: _text(setup.plan), **base.metadata, READINGS: interval.dump(memory)}
         over = schedule.is_over(started, spec.max_duration, at)
         if found.first and not over:
             reason = f"{task.name}: first readings taken; the first comparison follows in {_seconds(spec.interval)}"
@@ -208,25 +208,25 @@ class Comparer:
     # a look whose query failed
 
     def _missed(
-        self, run: Run, task: Task, held: _Held, base: Measurement, error: ProviderError, at: datetime
+        self, run: Run, task: Task, held: _Held, base: Measurement, lost: NotAnswered, at: datetime
     ) -> tuple[Measurement, tuple[Look, ...]]:
         from analysis_service.core.compare import state as fold
         from analysis_service.core.statistics.looks import Look as Judged
 
         started = base.started_at or at
-        cause = CAUSES.get(type(error).__name__, Cause.INTERNAL)
-        measurement = self._without_answer(task, base, str(error), cause, at)
+        cause = CAUSES.get(lost.kind, Cause.INTERNAL)
+        measurement = self._without_answer(task, base, lost.message, cause, at)
         look = Judged(
             number=held.state.looks + 1,
             at=at,
-            missed=f"{type(error).__name__}: {error}",
+            missed=f"{lost.kind}: {lost.message}",
             elapsed_seconds=(at - started).total_seconds(),
         )
         state = fold.missed(held.state, look)
         mark = _mark(look.number, at)
         metadata = {
-            **measurement.metadata,
             PLAN: _text(held.setup.plan),
+            **measurement.metadata,
             LAST_LOOK: mark,
             "looks": str(look.number),
         }
@@ -322,14 +322,13 @@ class Comparer:
 
     # asking
 
-    async def _answers(self, run: Run, task: Task, spec: Spec) -> "interval.Readings | ProviderError":
+    async def _answers(self, run: Run, task: Task, spec: Spec) -> "interval.Readings | NotAnswered":
         """Every query's answer; the first failure in the order of the spec if there is one."""
         found = await asyncio.gather(*(self._ask(run, task, ask) for ask in spec.asks), return_exceptions=True)
         readings: dict[tuple[str, str], Reading] = {}
         for ask, one in zip(spec.asks, found, strict=True):
             if isinstance(one, ProviderError):
-                one.args = (f"{ask.arm}, {ask.part}: {one}",)
-                return one
+                return NotAnswered(type(one).__name__, f"{ask.arm}, {ask.part}: {one}")
             if isinstance(one, BaseException):
                 raise one
             readings[ask.arm, ask.part] = one

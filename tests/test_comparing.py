@@ -6,15 +6,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+import pytest
+from msgspec.structs import replace
+
 from analysis_service.asking import Asker
-from analysis_service.core.model import Cause, Look, Metric, Phase, Run, RunSpec
+from analysis_service.core.compare import state as fold
+from analysis_service.core.compare.spec import comparison_of, parse
+from analysis_service.core.model import Cause, Look, Metric, OutagePolicy, Phase, Run, RunSpec
 from analysis_service.core.reconcile import Step, plan, settle, terminate
+from analysis_service.core.statistics.plan import Calibration, Plan
 from analysis_service.measuring import Measurer
 from analysis_service.secrets import EnvironmentSecrets, Secrets
 from analysis_service.stores.base import Claim, Commit, NewRun, Store
 from analysis_service.stores.memory import MemoryStore
 from analysis_service.telemetry import Telemetry
-from providers.base import Answer, Context, Sample, Spec
+from providers.base import Answer, Context, Histogram, NoData, Sample, Spec, Unreachable
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCRIPTED = "scripted"
@@ -209,3 +216,523 @@ async def test_a_canary_twice_as_bad_fails_with_a_sentence() -> None:
     assert [look.number for look in looks] == list(range(1, len(looks) + 1))
     assert measurement.metadata["looks"] == str(len(looks))
     assert looks[-1].data["verdict"]["outcome"] == "fail"
+
+
+async def test_an_equal_canary_passes_once_it_is_baked() -> None:
+    bench = Bench(traffic(0.04, 0.04), (comparison(),))
+    run = await bench.until_done()
+    assert (run.phase, run.cause, run.results[0].cause) == (Phase.SUCCESSFUL, Cause.PASSED, Cause.PASSED)
+    assert "Successful at look 10" in run.reason  # a quarter of 20 minutes, at 30 s
+    assert (run.results[0].count, run.results[0].successful) == (1, 1)
+
+
+async def test_little_traffic_is_inconclusive_and_says_how_much_more_is_needed() -> None:
+    bench = Bench(traffic(0.04, 0.04, rate=0.2), (comparison(),))
+    run = await bench.until_done()
+    assert (run.phase, run.cause) == (Phase.INCONCLUSIVE, Cause.INCONCLUSIVE_VALUES)
+    assert bench.clock.at - START < timedelta(minutes=20, seconds=1)
+    assert "needs about" in run.reason
+    assert "more requests" in run.reason
+    assert "undecided with" in run.results[0].measurements[-1].metadata["forecast"]
+
+
+async def test_looks_are_aligned_to_the_start_whatever_a_look_takes() -> None:
+    """A look that takes 12 s of a 30 s interval moves none of those that follow."""
+    steady = traffic(0.04, 0.04, rate=0.2)
+    bench = Bench(steady, (comparison(),))
+
+    def slow(query: str, seconds: float) -> Answer:
+        answer = steady(query, seconds)
+        if query == "stable requests":
+            bench.clock.at += timedelta(seconds=12)
+        return answer
+
+    bench.source = slow
+    await bench.until_done()
+    times = [(look.at - START).total_seconds() for look in await bench.looks()]
+    assert [round(at) for at in times] == [30 * n for n in range(1, 41)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({"interval": "30s", "maxDuration": "100s"}, [30, 60, 90, 100]),  # the deadline is a look, too
+        ({"interval": "50s", "maxDuration": "100s"}, [50, 100]),
+        ({"interval": "200s", "maxDuration": "100s"}, [100]),
+    ],
+)
+async def test_the_last_look_is_at_the_deadline(fields: dict[str, Any], seconds: list[int]) -> None:
+    bench = Bench(traffic(0.04, 0.04, rate=0.2), (comparison(**fields),))
+    run = await bench.until_done()
+    assert run.phase is Phase.INCONCLUSIVE
+    assert [round((look.at - START).total_seconds()) for look in await bench.looks()] == seconds
+
+
+def failing(source: Source, *when: tuple[float, float], error: Exception | None = None) -> Source:
+    """The same, but unreachable in these spans of seconds."""
+
+    def answer(query: str, seconds: float) -> Answer:
+        if any(low <= seconds < high for low, high in when):
+            raise error or Unreachable("connection refused")
+        return source(query, seconds)
+
+    return answer
+
+
+async def test_a_missed_look_is_no_evidence_and_loses_none() -> None:
+    whole = Bench(traffic(0.04, 0.04, rate=0.5), (comparison(),))
+    gaps = Bench(failing(traffic(0.04, 0.04, rate=0.5), (85, 105), (300, 315)), (comparison(),))
+    assert (await whole.until_done()).phase is Phase.INCONCLUSIVE
+    assert (await gaps.until_done()).phase is Phase.INCONCLUSIVE
+    looks = await gaps.looks()
+    missed = [round((look.at - START).total_seconds()) for look in looks if look.data.get("missed")]
+    assert missed == [90, 100, 300, 310]  # retried after ten seconds, as Argo retries an error
+    assert all("verdict" not in look.data for look in looks if look.data.get("missed"))
+    after = [round((look.at - START).total_seconds()) for look in looks if 91 < (look.at - START).total_seconds() < 160]
+    assert after == [100, 110, 120, 150]  # and then at the planned times again
+    last = looks[-1].data["evidence"]
+    assert last["canary_total"] == (await whole.looks())[-1].data["evidence"]["canary_total"]
+    assert "Unreachable: canary, events: connection refused" in looks[2].data["missed"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "down", "phase", "errors"),
+    [
+        (4, (90, 10_000), Phase.ERROR, 5),  # five in a row, four are tolerated
+        (0, (90, 91), Phase.ERROR, 1),
+        (1, (90, 101), Phase.ERROR, 2),
+        (2, (90, 101), Phase.INCONCLUSIVE, 0),
+        (4, (0, 10_000), Phase.ERROR, 5),  # down from the start
+    ],
+)
+async def test_too_many_missed_looks_in_a_row_are_an_error(
+    limit: int, down: tuple[float, float], phase: Phase, errors: int
+) -> None:
+    metric = comparison(consecutive_error_limit=limit, maxDuration="5m")
+    bench = Bench(failing(traffic(0.04, 0.04, rate=0.2), down), (metric,))
+    run = await bench.until_done()
+    result = run.results[0]
+    assert (run.phase, result.error, result.consecutive_error) == (phase, errors, errors)
+    if errors:
+        assert f"consecutiveErrors ({errors}) > consecutiveErrorLimit ({limit})" in run.message
+        assert "connection refused" in run.reason
+        assert result.taken == 1  # no second measurement is begun
+        assert result.cause is Cause.PROVIDER_UNAVAILABLE
+
+
+async def test_an_outage_that_is_waited_for_costs_no_look() -> None:
+    policy = OutagePolicy(mode="wait", max="10m")
+    metric = comparison(consecutive_error_limit=0, outage_policy=policy)
+    bench = Bench(failing(traffic(0.04, 0.04, rate=0.2), (0, 15), (100, 250)), (metric,))
+    run = await bench.until_done()
+    assert run.phase is Phase.INCONCLUSIVE
+    assert not any(look.data.get("missed") for look in await bench.looks())
+
+
+LEVELS: Mapping[str, tuple[float, float]] = {"same": (100.0, 100.0), "higher": (140.0, 100.0)}
+
+
+def levels(kind: str, *, pods: int = 1) -> Source:
+    """A noisy gauge, the same at the same time."""
+
+    def source(query: str, seconds: float) -> Answer:
+        arm = query.split()[0]
+        mean = LEVELS[kind][0 if arm == "canary" else 1]
+        draw = random.Random(f"{arm} {seconds:.0f}")
+        return vector(*((f"{arm}-{pod}", mean + draw.gauss(0, 5)) for pod in range(pods)))
+
+    return source
+
+
+EDGES = (0.01, 0.05, 0.1, 0.5, float("inf"))
+
+
+def delays(canary_seconds: float, *, buckets: bool = False) -> Source:
+    """Cumulative histograms of lognormal delays, ten a second."""
+
+    def counts(arm: str, seconds: int) -> list[int]:
+        draw = random.Random(f"delays {arm}")
+        middle = canary_seconds if arm == "canary" else 0.04
+        values = [draw.lognormvariate(0, 0.6) * middle for _ in range(seconds * 10)]
+        return [sum(v <= edge for v in values) for edge in EDGES]
+
+    def source(query: str, seconds: float) -> Answer:
+        arm = query.split()[0]
+        found = counts(arm, int(seconds))
+        if buckets:
+            names = ("0.01", "0.05", "0.1", "0.5", "+Inf")
+            labels = ({"le": name, "pod": f"{arm}-1"} for name in names)
+            return Answer([], "", tuple(Sample(one, float(n)) for one, n in zip(labels, found, strict=True)))
+        one = Histogram({"pod": f"{arm}-1"}, EDGES, tuple(map(float, found)))
+        return Answer([], "", histograms=(one,))
+
+    return source
+
+
+def gauge(**fields: Any) -> Metric:
+    return comparison(**{"counts": None, "gauge": {SCRIPTED: {"query": "{{arm.v}} level"}}, **fields})
+
+
+def histogram(**fields: Any) -> Metric:
+    return comparison(**{"counts": None, "histogram": {SCRIPTED: {"query": "{{arm.v}} delays"}}, **fields})
+
+
+HARM, SAFE, OPEN = Phase.FAILED, Phase.SUCCESSFUL, Phase.INCONCLUSIVE
+WHOLE: list[tuple[str, Source, Metric, Phase]] = [
+    ("rate-ratio harm", traffic(0.10, 0.04), comparison(), HARM),
+    ("rate-ratio safe", traffic(0.04, 0.04), comparison(), SAFE),
+    ("rate-ratio open", traffic(0.04, 0.04, rate=0.2), comparison(), OPEN),
+    ("odds-ratio harm", traffic(0.40, 0.20), comparison(test="sequential-odds-ratio"), HARM),
+    ("sprt harm", traffic(0.10, 0.04), comparison(test="sprt"), HARM),
+    ("group-sequential harm", traffic(0.10, 0.04), comparison(test="group-sequential", looks=5), HARM),
+    ("group-sequential safe", traffic(0.04, 0.04), comparison(test="group-sequential", looks=5), SAFE),
+    ("objective harm", traffic(0.10, 0), comparison(test="objective", objective=0.05, margin=None), HARM),
+    ("objective safe", traffic(0.0, 0), comparison(test="objective", objective=0.05, margin=None), SAFE),
+    ("histogram harm", delays(0.09), histogram(margin={"relative": 0.2}), HARM),
+    ("histogram safe", delays(0.04), histogram(margin={"relative": 0.5}), SAFE),
+    ("buckets harm", delays(0.09, buckets=True), histogram(margin={"relative": 0.2}), HARM),
+    ("gauge harm", levels("higher"), gauge(margin={"relative": 0.1}), HARM),
+    ("gauge safe", levels("same"), gauge(margin={"relative": 0.2}), SAFE),
+    ("pods harm", levels("higher", pods=5), gauge(margin={"relative": 0.1}), HARM),
+    ("quantile harm", levels("higher", pods=20), gauge(test="sequential-quantile", failAt="noharm"), HARM),
+    ("ks harm", levels("higher", pods=20), gauge(test="sequential-ks", failAt="noharm"), HARM),
+    ("mean harm", levels("higher"), gauge(test="sequential-mean", failAt="noharm", margin={"absolute": 10}), HARM),
+    ("welch harm", levels("higher"), gauge(test="welch", failAt="noharm"), HARM),
+    ("welch safe", levels("same"), gauge(test="welch"), SAFE),
+    ("mann-whitney harm", levels("higher"), gauge(test="mann-whitney", failAt="noharm"), HARM),
+    (
+        "mann-whitney in five looks",
+        levels("higher"),
+        gauge(test="mann-whitney", failAt="noharm", looks=5, spending="obrien-fleming"),
+        HARM,
+    ),
+    ("brunner-munzel harm", levels("higher"), gauge(test="brunner-munzel", failAt="noharm"), HARM),
+    ("fixed ks harm", levels("higher"), gauge(test="ks", failAt="noharm", margin={"absolute": 0.1}), HARM),
+    ("tost safe", levels("same"), gauge(test="tost", margin={"relative": 0.2}), SAFE),
+    ("fisher harm", traffic(0.10, 0.04), comparison(test="fisher-exact"), HARM),
+    ("poisson-e safe", traffic(0.04, 0.04), comparison(test="poisson-e"), SAFE),
+    ("rates by welch", traffic(0.10, 0.04), comparison(test="welch"), HARM),
+    ("kayenta harm", levels("higher"), gauge(test="kayenta", margin=None, kayenta={"direction": "increase"}), HARM),
+    ("kayenta safe", levels("same"), gauge(test="kayenta", margin=None), SAFE),
+]
+NAMES = [name for name, *_ in WHOLE]
+
+
+@pytest.mark.parametrize(("name", "source", "metric", "phase"), WHOLE, ids=NAMES)
+async def test_every_test_decides_and_a_restart_at_every_look_changes_nothing(
+    name: str, source: Source, metric: Metric, phase: Phase
+) -> None:
+    """The verdict, its sentence and every stored look are the same, to the last bit, and so is their replay."""
+    calm, shaken = Bench(source, (metric,)), Bench(source, (metric,))
+    run = await calm.until_done()
+    assert run.phase is phase, run.reason
+    assert run.reason.count("errors") >= 1
+    assert await shaken.until_done(restarts=True) == run
+    looks = await calm.looks()
+    assert await shaken.looks() == looks
+
+    setup = setup_of(run)
+    replayed = [fold.stored(fold.look_of(look), told) for look, told in fold.replay(setup, looks)]
+    assert replayed == looks
+    state = fold.rebuild(setup, looks)
+    assert state.verdict.outcome == {HARM: "fail", SAFE: "pass", OPEN: ""}[phase]
+
+
+def setup_of(run: Run) -> fold.Setup:
+    """What a replay needs, from nothing but the stored run."""
+    written = comparison_of(run.spec.metrics[0].provider)
+    assert written is not None
+    measurement = run.results[0].measurements[-1]
+    plan = msgspec.json.decode(measurement.metadata["compare.plan"], type=Plan)
+    return fold.Setup("errors", parse(written, timedelta(seconds=30)), plan)
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "seconds", "phase", "cause", "said"),
+    [
+        # undecided, and a verdict was wanted
+        (traffic(0.04, 0.04), {}, 100, Phase.INCONCLUSIVE, Cause.TERMINATED, "before there was a verdict"),
+        # watched until the end: no harm shown
+        (
+            traffic(0.04, 0.04),
+            {"until": "terminated"},
+            100,
+            Phase.SUCCESSFUL,
+            Cause.TERMINATED,
+            "without harm shown (until: terminated)",
+        ),
+        # the same, when it had passed already, and went on
+        (
+            traffic(0.04, 0.04),
+            {"until": "terminated"},
+            700,
+            Phase.SUCCESSFUL,
+            Cause.PASSED,
+            "shown to be within the margin at look 10",
+        ),
+        # no maxDuration is needed then
+        (
+            traffic(0.04, 0.04),
+            {"until": "terminated", "maxDuration": None},
+            4000,
+            Phase.SUCCESSFUL,
+            Cause.PASSED,
+            "shown to be within the margin",
+        ),
+        # before anything could be compared
+        (
+            traffic(0.04, 0.04),
+            {"until": "terminated"},
+            5,
+            Phase.SUCCESSFUL,
+            Cause.TERMINATED,
+            "for want of evidence",
+        ),
+    ],
+)
+async def test_termination(
+    source: Source, fields: dict[str, Any], seconds: float, phase: Phase, cause: Cause, said: str
+) -> None:
+    bench = Bench(source, (comparison(**fields),))
+    await bench.advance(seconds)
+    run = await bench.terminated()
+    result = run.results[0]
+    assert (run.phase, result.phase, result.cause) == (phase, phase, cause)
+    assert said in result.reason
+    assert result.measurements[-1].message == "Metric Terminated"
+
+
+async def test_termination_without_evidence_is_inconclusive_in_strict_mode() -> None:
+    bench = Bench(traffic(0.04, 0.04), (comparison(until="terminated"),), strict=True)
+    await bench.advance(5)
+    run = await bench.terminated()
+    assert (run.phase, run.results[0].cause) == (Phase.INCONCLUSIVE, Cause.NO_EVIDENCE)
+
+
+async def test_a_background_comparison_that_passed_still_fails_on_later_harm() -> None:
+    """Harm from minute 15 on; `until: terminated` had shown safety at minute 5 and went on."""
+    early, late = traffic(0.04, 0.04), traffic(0.04, 0.04)
+
+    def source(query: str, seconds: float) -> Answer:
+        answer = early(query, seconds)
+        if query == "canary errors" and seconds > 900:
+            return vector(("canary-1", answer.samples[0].value + (seconds - 900) * 1.5))
+        return late(query, seconds)
+
+    bench = Bench(source, (comparison(until="terminated", maxDuration=None),))
+    run = await bench.until_done()
+    looks = await bench.looks()
+    assert run.phase is Phase.FAILED
+    assert looks[-1].data["verdict"]["passed_at"] > 0
+    assert looks[-1].data["verdict"]["failed_at"] == len(looks)
+
+
+async def test_a_sibling_that_fails_ends_a_comparison() -> None:
+    other = comparison(maxDuration="20m")
+    bench = Bench(
+        lambda query, seconds: (
+            traffic(0.2, 0.04)(query.removeprefix("b "), seconds)
+            if query.startswith("b ")
+            else traffic(0.04, 0.04)(query, seconds)
+        ),
+        (
+            other,
+            replace(
+                comparison(
+                    counts={
+                        "events": {SCRIPTED: {"query": "b {{arm.v}} errors"}},
+                        "totals": {SCRIPTED: {"query": "b {{arm.v}} requests"}},
+                    }
+                ),
+                name="bad",
+            ),
+        ),
+    )
+    run = await bench.until_done()
+    assert run.phase is Phase.FAILED
+    assert {r.name: r.phase for r in run.results} == {"errors": Phase.INCONCLUSIVE, "bad": Phase.FAILED}
+    assert run.results[1].measurements[-1].metadata["compare.plan"].count('"alpha":0.025') == 1  # half of it each
+
+
+def restarting(source: Source, at: float, arm: str) -> Source:
+    """Counters of one arm begin anew at that second."""
+
+    def answer(query: str, seconds: float) -> Answer:
+        found = source(query, seconds)
+        if not query.startswith(arm) or seconds < at:
+            return found
+        lost = source(query, at - 1).samples[0].value
+        return vector((found.samples[0].labels["pod"], found.samples[0].value - lost))
+
+    return answer
+
+
+@pytest.mark.parametrize("arm", ["canary", "stable"])
+async def test_a_process_that_restarts_costs_the_rest_of_its_interval_and_is_flagged(arm: str) -> None:
+    bench = Bench(restarting(traffic(0.04, 0.04), 100, arm), (comparison(),))
+    run = await bench.until_done()
+    looks = await bench.looks()
+    assert run.phase is Phase.SUCCESSFUL
+    assert [look.number for look in looks if "counter-reset" in look.data.get("flags", ())] == [4]
+    # 30 s at 10 a second; of the look with the restart only what came after it is known
+    totals = [look.data[arm]["total"] for look in looks]
+    assert totals[2] == 300
+    assert 190 <= totals[3] <= 220
+    assert totals[4] == 300
+
+
+async def test_pods_come_and_go() -> None:
+    """Stable has two pods; one is replaced at second 100. Nothing of its past counts for the new one."""
+    steady = traffic(0.04, 0.04)
+
+    def source(query: str, seconds: float) -> Answer:
+        value = steady(query, seconds).samples[0].value
+        if query.startswith("canary"):
+            return vector(("c", value))
+        second = ("new", value * 50) if seconds >= 100 else ("old", value)
+        return vector(("s", value), second)
+
+    bench = Bench(source, (comparison(),))
+    run = await bench.until_done()
+    looks = await bench.looks()
+    assert run.phase is Phase.SUCCESSFUL
+    assert [look.data["stable"]["total"] for look in looks[:3]] == [600, 600, 600]
+    assert looks[3].data["stable"]["total"] == 300  # of the new pod nothing is known yet
+    assert "first-seen" in looks[3].data["flags"]
+    assert looks[4].data["stable"]["total"] == 300 + 300 * 50
+
+
+def nothing(query: str, seconds: float) -> Answer:
+    return Answer([], "[]")
+
+
+def not_a_number(query: str, seconds: float) -> Answer:
+    return vector(("p", float("nan")))
+
+
+def standing(query: str, seconds: float) -> Answer:
+    return vector(("p", 1000.0))
+
+
+def absent(query: str, seconds: float) -> Answer:
+    raise NoData("no series matches")
+
+
+def only_stable(query: str, seconds: float) -> Answer:
+    return traffic(0.04, 0.04)(query, seconds) if query.startswith("stable") else Answer([], "[]")
+
+
+@pytest.mark.parametrize(
+    ("source", "flag"),
+    [
+        (nothing, "no-data"),
+        (absent, "no-data"),
+        (not_a_number, "bad-value"),
+        (standing, "zero-traffic"),  # 0 of 0 is not 0
+        (only_stable, ""),
+    ],
+)
+@pytest.mark.parametrize("metric", [comparison(maxDuration="5m"), histogram(maxDuration="5m"), gauge(maxDuration="5m")])
+async def test_no_data_decides_nothing(source: Source, flag: str, metric: Metric) -> None:
+    bench = Bench(source, (metric,))
+    run = await bench.until_done()
+    assert run.phase is Phase.INCONCLUSIVE
+    assert run.results[0].cause in (Cause.NO_DATA, Cause.INCONCLUSIVE_VALUES)
+
+
+@pytest.mark.parametrize(
+    ("policy", "phase", "cause"),
+    [
+        ("", Phase.INCONCLUSIVE, Cause.NO_DATA),
+        ("fail", Phase.FAILED, Cause.NO_DATA),
+        ("inconclusive", Phase.INCONCLUSIVE, Cause.NO_DATA),
+        ("pass", Phase.SUCCESSFUL, Cause.PASSED),
+    ],
+)
+async def test_on_no_data_decides_a_comparison_that_had_none(policy: str, phase: Phase, cause: Cause) -> None:
+    bench = Bench(nothing, (comparison(on_no_data=policy, maxDuration="2m"),))
+    run = await bench.until_done()
+    assert (run.phase, run.results[0].cause) == (phase, cause)
+    assert "no data" in run.results[0].reason
+
+
+async def test_missing_inconclusive_ends_at_the_first_gap() -> None:
+    gap = failing(traffic(0.04, 0.04), (80, 100), error=NoData("no series"))
+    bench = Bench(gap, (comparison(missing="inconclusive"),))
+    run = await bench.until_done()
+    assert (run.phase, run.cause) == (Phase.INCONCLUSIVE, Cause.NO_DATA)
+    assert len(await bench.looks()) == 3
+
+
+async def test_misrouted_traffic_is_said() -> None:
+    def source(query: str, seconds: float) -> Answer:
+        answer = traffic(0.04, 0.04)(query, seconds)
+        return vector(("c", answer.samples[0].value)) if query.startswith("canary") else answer
+
+    bench = Bench(source, (comparison(canaryWeight=20),))  # it gets half
+    run = await bench.until_done()
+    assert run.phase is Phase.SUCCESSFUL
+    assert "The canary gets 50% of the traffic; configured are 20%" in run.results[0].reason
+    assert (await bench.looks())[-1].data["split"]["canary_share"] == 0.5
+
+
+async def test_calibration_is_asked_once_and_kept() -> None:
+    asked: list[str] = []
+
+    async def calibrate(spec: Any, run: Run) -> Calibration | None:
+        asked.append(run.id)
+        return Calibration(points=360, dispersion=1.0 + len(asked), baseline=0.04)
+
+    bench = Bench(traffic(0.04, 0.04), (comparison(),))
+    await bench.create()
+    for seconds in (100, 200):
+        assert bench.measurer is not None
+        bench.measurer.comparer.calibrate = calibrate
+        await bench.advance(seconds)
+        bench.restart()
+    looks = await bench.looks()
+    assert asked == ["id"]
+    assert {look.data["evidence"]["calibrated"] for look in looks} == {True}
+    assert looks[-1].data["evidence"]["dispersion"] >= 2.0
+
+
+async def test_a_number_from_each_backend_is_the_growth_of_one_interval() -> None:
+    """Backends without counters (`cumulative` false): values are taken as they are."""
+    seen: list[float] = []
+
+    def source(query: str, seconds: float) -> Answer:
+        seen.append(seconds)
+        return Answer(300.0 if query.endswith("requests") else 12.0, "")
+
+    bench = Bench(source, (comparison(cumulative=None),))
+    run = await bench.until_done()
+    looks = await bench.looks()
+    assert run.phase is Phase.SUCCESSFUL
+    assert looks[0].data["canary"] == {"type": "counts", "events": 12.0, "total": 300.0}
+
+
+async def test_text_instead_of_numbers_is_a_missed_look() -> None:
+    bench = Bench(lambda query, seconds: Answer("up", "up"), (comparison(consecutive_error_limit=0),))
+    run = await bench.until_done()
+    assert (run.phase, run.results[0].cause) == (Phase.ERROR, Cause.BAD_ANSWER)
+    assert "a comparison needs numbers, got up" in run.reason
+
+
+async def test_progress_is_seen_after_each_look() -> None:
+    bench = Bench(traffic(0.04, 0.04, rate=1), (comparison(),))
+    await bench.create()
+    said = []
+    for seconds in (5, 35, 65):
+        await bench.advance(seconds)
+        said.append(bench.run.results[0].measurements[-1].reason)
+    assert "first readings taken; the first comparison follows in 30 s" in said[0]
+    assert "not decided" in said[1]
+    assert said[1] != said[2]
+    assert bench.run.results[0].metadata["canary.events.ResolvedQuery"] == "canary errors"
+
+
+async def test_the_state_in_the_record_stays_small() -> None:
+    bench = Bench(delays(0.04), (histogram(until="terminated", maxDuration=None),))
+    await bench.advance(1000)
+    (measurement,) = bench.run.results[0].measurements
+    assert sum(map(len, measurement.metadata.values())) < 4096

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from analysis_service.core import model
+from analysis_service.core.compare.spec import READINGS
 from analysis_service.core.problem import Problem
 from analysis_service.stores.base import RunRecord, TemplateRecord
 from analysis_service.v1 import analysis_pb2 as pb
@@ -82,7 +83,7 @@ def measurement(value: model.Measurement) -> pb.Measurement:
         start_time=timestamp(value.started_at),
         finish_time=timestamp(value.finished_at),
         resume_time=timestamp(value.resume_at),
-        metadata=dict(value.metadata),
+        metadata={key: text for key, text in value.metadata.items() if key != READINGS},
         cause=value.cause.value,
     )
 

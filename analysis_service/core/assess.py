@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from analysis_service.core.model import MetricResult, Phase, Run, Summary
 from analysis_service.core.prepare import Ready
 from analysis_service.core.reason import explain_metric, explain_run
+from analysis_service.core.scoring import cause_of, score_of, stopped_by
+from analysis_service.core.statistics.score import ScoreResult
 from analysis_service.core.warnings import verdict_warnings
 
 _WORSE = {
@@ -46,6 +48,8 @@ def terminating(run: Run) -> bool:
     """Asked to end, or a metric that counts has ended badly: nothing new is started."""
     if run.spec.terminate:
         return True
+    if run.spec.score is not None:
+        return any(stopped_by(run, result) for result in run.results if not result.dry_run)
     return any(result.phase in _ENDS_RUN and not result.dry_run for result in run.results)
 
 
@@ -137,6 +141,8 @@ def assess(run: Run, metrics: Sequence[Ready], now: datetime) -> Run:
         )
     ended = stopping or (complete and len(metrics) > 0)
     phase = (Phase.SUCCESSFUL if found is Phase.NEW else found) if ended else Phase.RUNNING
+    if ended and (score := score_of(run, metrics, results)) is not None:
+        return _scored(run, score, metrics, now)
     return _concluded(run, phase, message, metrics, now)
 
 
@@ -158,6 +164,12 @@ def _strict_why(ready: Ready, result: MetricResult) -> str:
     if result.count == 0:
         return "no evidence"
     return f"consecutiveSuccess ({result.consecutive_success}) < consecutiveSuccessLimit ({ready.success_limit})"
+
+
+def _scored(run: Run, score: ScoreResult, metrics: Sequence[Ready], now: datetime) -> Run:
+    """The score decides, whatever single metrics came to."""
+    run = _concluded(run, score.phase, score.reason, metrics, now)
+    return replace(run, cause=cause_of(score.phase, run.results), reason=f"{score.reason}.")
 
 
 def _concluded(run: Run, phase: Phase, message: str, metrics: Sequence[Ready], now: datetime) -> Run:

@@ -117,6 +117,9 @@ RULES: Mapping[str, Rule] = {
     "MarginRequired": Rule("TG601", "Without a margin a comparison does not know what is acceptable."),
     "ComparisonCount": Rule("TG602", "A comparison is one measurement that looks many times."),
     "SingleLook": Rule("TG603", "A fixed-size test may look once; more looks need a spending plan."),
+    "BadComparison": Rule("TG604", "The comparison cannot be made as it is written."),
+    "BadScore": Rule("TG605", "The score block cannot be used."),
+    "OverlappingLooks": Rule("TG606", "Looks that share data count the same events more than once."),
 }  # fmt: skip
 
 

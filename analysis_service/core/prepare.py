@@ -12,6 +12,7 @@ from analysis_service.core.arguments import resolve_metric
 from analysis_service.core.model import Metric, RunSpec
 from analysis_service.core.retention import DEFAULT_RETENTION
 from analysis_service.core.secret_arguments import with_placeholders
+from analysis_service.core.statistics.score import ScoreError, parse_score
 from analysis_service.core.tags import ArgumentError
 from analysis_service.core.timing import parse_duration
 from analysis_service.core.validate import argo_error
@@ -96,6 +97,11 @@ def _prepare(spec: RunSpec) -> Prepared:
         invalid = f"strict mode: {traps[0]}"
     if invalid is not None:
         return Prepared((), f"Analysis spec invalid: {invalid}", notes)
+    if spec.score is not None:
+        try:
+            parse_score(spec.score)
+        except ScoreError as error:
+            return Prepared((), f"Analysis spec invalid: {error}", notes)
     names = [metric.name for metric in metrics]
     try:
         dry = rules.dry_run(spec.dry_run, names) if spec.dry_run else frozenset[str]()

@@ -16,6 +16,7 @@ from analysis_service.core.model import DryRunRule, IntOrText, Metric, Retention
 from analysis_service.core.problem import MAX_METRICS, Problem, Severity, echo
 from analysis_service.core.provider_problems import provider_findings
 from analysis_service.core.rules import compiled, matches
+from analysis_service.core.statistics.score import ScoreError, parse_score
 from analysis_service.core.tags import OPEN
 from analysis_service.core.timing import format_duration, parse_duration
 from analysis_service.core.wire_providers import PROVIDERS
@@ -36,7 +37,8 @@ _TRAPS = frozenset(
         "AlwaysPasses", "CredentialsInUrl", "HeaderNotAllowed", "TimeoutOutOfRange",
     }
 )  # fmt: skip
-_ADVICE = frozenset({"TimeoutExceedsInterval", "DelayTooLong", "NoGatingMetric", "ConditionIgnored", "SingleLook"})
+_ADVICE = frozenset({"TimeoutExceedsInterval", "DelayTooLong", "NoGatingMetric", "ConditionIgnored", "SingleLook",
+                     "OverlappingLooks"})  # fmt: skip
 
 
 def severity(code: str, *, strict: bool) -> Severity:
@@ -81,6 +83,11 @@ def _template_findings(template: Template, base: str) -> Iterator[Finding]:
     closed = not template.templates and not any(OPEN in name for name in names)
     yield from _rule_findings(template.dry_run, names, f"{base}.dryRun", closed=closed)
     yield from _rule_findings(template.measurement_retention, names, f"{base}.measurementRetention", closed=closed)
+    if template.score is not None:
+        try:
+            parse_score(template.score)
+        except ScoreError as error:
+            yield "BadScore", f"{base}.score", str(error), ""
     dry = {name for rule in template.dry_run for name in matches(rule.metric_name, names)}
     if metrics and closed and dry >= set(names):
         text = "every metric is a dry run: nothing can make a run of this fail"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from analysis_service.core.compare.spec import SpecError, parse
 from analysis_service.core.model import Metric
 from analysis_service.core.problem import echo
 from analysis_service.core.tags import OPEN
@@ -23,7 +24,10 @@ def provider_findings(metric: Metric, path: str) -> Iterator[Finding]:
     for name, spec, where in _specs(metric.provider, f"{path}.provider"):
         yield from _findings(name, spec, where)
         if name == "compare":
-            yield from _compare(metric, spec, where, path)
+            found = list(_compare(metric, spec, where, path))
+            yield from found
+            if not found or found[0][0] == "SingleLook":
+                yield from _as_a_whole(metric, spec, where)
 
 
 def _specs(provider: Spec, path: str) -> Iterator[tuple[str, Spec, str]]:
@@ -163,12 +167,29 @@ def _compare(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
         number = _number(spec.get(field))
         if number is not None and not low <= number <= high:
             yield "OutOfRange", f"{path}.{field}", f"want {low:g}..{high:g}, got {number:g}", ""
+    failures = metric.failure_limit
+    if failures is not None and str(failures) not in ("0", ""):
+        text = f"a comparison is one measurement: with failureLimit {echo(str(failures))} it can never fail"
+        yield "CannotFail", f"{metric_path}.failureLimit", text, "Leave failureLimit out."
     for data in ("histogram", "gauge"):
         if isinstance(spec.get(data), Mapping):
             yield from _nested(spec[data], f"{path}.{data}")
     for part, union in (spec.get("counts") or {}).items():
         if isinstance(union, Mapping):
             yield from _nested(union, f"{path}.counts.{part}")
+
+
+def _as_a_whole(metric: Metric, spec: Spec, path: str) -> Iterator[Finding]:
+    """What only shows when all of it is read together; an argument that is not filled in yet may be anything."""
+    if f"{OPEN}args." in str(spec) or OPEN in metric.interval or not _is_duration(metric.interval):
+        return
+    try:
+        notes = parse(spec, parse_duration(metric.interval)).notes
+    except SpecError as error:
+        yield "BadComparison", path, str(error), ""
+        return
+    for note in notes:
+        yield "OverlappingLooks", path, note, ""
 
 
 def _nested(union: Spec, path: str) -> Iterator[Finding]:

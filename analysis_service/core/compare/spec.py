@@ -19,6 +19,7 @@ from analysis_service.core.timing import parse_duration
 from analysis_service.core.wire_providers import PLUGIN
 
 NAME = "compare"
+READINGS = "compare.readings"  # metadata of a measurement: what the next look needs of the raw answers before it
 CANARY, STABLE = "canary", "stable"
 EVENTS, TOTALS, BUCKETS, LEVEL = "events", "totals", "buckets", "level"
 

@@ -12,6 +12,7 @@ from analysis_service.core.statistics import forecast, sentence, verdict
 from analysis_service.core.statistics.evidence import Evidence
 from analysis_service.core.statistics.looks import Counts, Histogram
 
+_ENDLESS = 30 * 86400.0  # seconds: no run lasts longer
 TERMINATED = "Metric Terminated"  # Argo's word
 
 
@@ -145,16 +146,16 @@ def _wanted(setup: Setup, evidence: Evidence | None) -> str:
         (ahead.looks_to_fail, ahead.requests_to_fail, "fail"),
     )
     for looks, requests, word in ways:
-        if looks is not None and looks > 0:
+        seconds = math.ceil(looks) * setup.spec.interval.total_seconds() if looks is not None else 0.0
+        if 0 < seconds < _ENDLESS:
             more = f"{math.ceil(requests)} more requests, or " if requests and setup.spec.shape != "gauge" else ""
-            parts.append(f"{more}{_time(math.ceil(looks) * setup.spec.interval)}, to {word}")
+            parts.append(f"{more}{_time(seconds)}, to {word}")
     if not parts:
         return " At this rate more time would not decide it either."
     return f" As it stands it needs about {'; or about '.join(parts)}."
 
 
-def _time(duration: timedelta) -> str:
-    seconds = duration.total_seconds()
+def _time(seconds: float) -> str:
     if seconds < 120:
         return f"{sentence.number(seconds)} more s"
     return (
