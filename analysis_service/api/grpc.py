@@ -214,6 +214,7 @@ class Wrapper:
     telemetry: Telemetry
     lanes: Lanes
     slow_watcher_seconds: float = SLOW_WATCHER_SECONDS
+    default_seconds: float = DEFAULT_DEADLINE_SECONDS  # where the caller sets no deadline
 
     def unary(
         self, name: str, request_type: type[Message], handler: UnaryHandler
@@ -222,7 +223,7 @@ class Wrapper:
         seconds, ok = self.telemetry.rpc_seconds.labels(name), self.telemetry.rpcs.labels(name, "OK")
         lane, now, read = self.lanes.lane(name), time.perf_counter, request_type.FromString
         cap_seconds = MAX_CHECK_SECONDS + 1 if name == "Check" else MAX_DEADLINE_SECONDS
-        default_seconds = cap_seconds if name == "Check" else DEFAULT_DEADLINE_SECONDS
+        default_seconds = cap_seconds if name == "Check" else self.default_seconds
 
         async def handle(body: bytes, context: Context) -> Any:
             began = now()

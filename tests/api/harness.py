@@ -162,7 +162,8 @@ def run_backend() -> Iterator[Backend]:
             if parts[1] == "wait":
                 backend.gate(parts[2]).wait(60)
             if parts[1] == "echo":  # gives back whatever it was sent
-                body = json.dumps({"v": 1, "echo": dict(self.headers), "path": self.path}).encode()
+                sent = {k: v.encode("latin-1").decode("utf-8", "replace") for k, v in self.headers.items()}
+                body = json.dumps({"v": 1, "echo": sent, "path": self.path}).encode()
             else:
                 body = b'{"v": %s}' % parts[-1].encode()
             self.send_response(200)
