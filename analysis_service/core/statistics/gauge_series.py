@@ -4,13 +4,14 @@ A series holds one scale of the differences (log ratio, or the metric's own unit
 per start, whatever the number of looks.
 """
 
+import math
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .plan import Plan
+from .plan import MAX_LOG_RATIO, Plan
 from .starts import log_weight, surplus
 
 Array = NDArray[np.float64]
@@ -37,13 +38,25 @@ def _whitening(plan: Plan) -> float:
     return calibration.autocorrelation if calibration is not None and calibration.sufficient else 0.0
 
 
+def _room(plan: Plan, baseline: float | None, *, log_ratio: bool) -> float:
+    """How far harm of the size of the margin may move a difference, on its own scale.
+
+    Fences that are closer than the margin would clip every harm to less than it, and then pass it.
+    """
+    relative, absolute = plan.margin.relative, plan.margin.absolute
+    if log_ratio:
+        return min(-math.log1p(-relative) if relative < 1 else MAX_LOG_RATIO, MAX_LOG_RATIO) if relative else 0.0
+    return max(relative or 0.0, 0.0) * abs(baseline or 0.0) + max(absolute or 0.0, 0.0)
+
+
 def extend(plan: Plan, series: Series, value: float, used: int, *, log_ratio: bool) -> Series:
     calibration = plan.calibration
     if calibration is not None and calibration.log_ratio == log_ratio:
+        room = _room(plan, calibration.baseline, log_ratio=log_ratio)
         if calibration.fence_low is not None:
-            value = max(value, calibration.fence_low)
+            value = max(value, calibration.fence_low - room)
         if calibration.fence_high is not None:
-            value = min(value, calibration.fence_high)
+            value = min(value, calibration.fence_high + room)
     phi = _whitening(plan)
     if used == 1:
         row = _row(0, log_weight(0, plan.planned_looks) if plan.restarts else 0.0, 0.0, 0.0, 0.0)

@@ -1,0 +1,281 @@
+"""Placebo comparisons: the stable version against itself, in the canary's shape, and what they teach.
+
+Of `pods` stable pods, as many as the canary has play the canary, the rest play stable. Nothing has changed between
+them, so whatever differs is what innocent arms differ by: dispersion and memory of the differences, an offset that
+stays, and how often the whole rule, run on them look by look, fails falsely. Nothing is drawn at random.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .calibration import (
+    LONGEST_MEMORY,
+    REQUIRED_POINTS,
+    calibrate_counts,
+    calibrate_gauge,
+    noise_floor,
+    pod_offset_sd,
+)
+from .histogram import rebin
+from .looks import ArmData, Counts, Gauge, Histogram, Look
+from .plan import Calibration, Plan
+from .registry import families
+from .verdict import VerdictState, step
+
+Array = NDArray[np.float64]
+
+SPLITS = 8  # ways of choosing the canary's pods: more of them share most of their pods
+OFFSET_ERRORS = 2.5  # standard errors beyond which an offset is no accident of the look-back
+LONG_BLOCKS = (20, 40)  # looks; slow wandering shows in the means of blocks
+FEWEST_BLOCKS = 6
+MOST_LOOKS = 8000  # of all placebo runs together: half a second of work
+SHORTEST_RUN, USUAL_RUN = 10, 40  # looks of one placebo run, where the comparison plans none
+WIDENINGS = 6  # how often the noise is taken for half as much again before the metric is called uncalibrated
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def splits(pods: int, canary_pods: int, most: int = SPLITS) -> tuple[tuple[int, ...], ...]:
+    """Which pods play the canary, a choice for each placebo. Every pod takes part about as often as any other."""
+    n = min(max(canary_pods, 1), pods - 1)
+    if pods < 2:
+        return ()
+    starts = dict.fromkeys(round(k * pods / min(most, pods)) % pods for k in range(min(most, pods)))
+    return tuple(dict.fromkeys(tuple(sorted((start + j) % pods for j in range(n))) for start in starts))
+
+
+def block_factor(series: ArrayLike, blocks: Sequence[int] = LONG_BLOCKS) -> float:
+    """Variance of block means over what independent points would give; the largest over `blocks`, at least 1.
+
+    Sees wandering that the first autocorrelations do not: a slow part of a tenth of the variance hides in them.
+    """
+    values = np.asarray(series, float).ravel()
+    values = values[np.isfinite(values)]
+    variance = float(values.var()) if len(values) else 0.0
+    if variance <= 0:
+        return 1.0
+    worst = 1.0
+    for size in blocks:
+        count = len(values) - size + 1
+        if len(values) < FEWEST_BLOCKS * size:
+            continue
+        sums = np.concatenate(([0.0], np.cumsum(values - values.mean())))
+        means = (sums[size:] - sums[:-size])[:count] / size
+        worst = max(worst, size * float(means.var()) / variance)
+    return worst
+
+
+def memory_of(factor: float) -> float:
+    """The AR(1) parameter whose long-run variance is `factor` times that of one point."""
+    return min(max((factor - 1.0) / (factor + 1.0), 0.0), LONGEST_MEMORY)
+
+
+def calibrate_gauge_pair(canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0) -> Calibration:
+    """`calibrate_gauge`, and what one placebo pair can show besides: slow wandering, and an offset that stays.
+
+    canary, stable: shape (L,), equal times. floor: from pods' offsets, in the differences' unit.
+    """
+    found = calibrate_gauge(canary, stable, floor=floor)
+    if not found.sufficient:
+        return found
+    c, s = np.asarray(canary, float).ravel(), np.asarray(stable, float).ravel()
+    n = min(len(c), len(s))
+    c, s = c[:n], s[:n]
+    keep = np.isfinite(c) & np.isfinite(s)
+    d = np.log(c[keep] / s[keep]) if found.log_ratio else c[keep] - s[keep]
+    if found.fence_low is not None and found.fence_high is not None:
+        d = np.clip(d, found.fence_low, found.fence_high)
+    phi = max(found.autocorrelation, memory_of(block_factor(d)))
+    return msgspec.structs.replace(found, autocorrelation=phi, noise_floor=max(floor, lasting_offset(d, phi)))
+
+
+def lasting_offset(differences: Array, phi: float) -> float:
+    """How far innocent arms lie apart throughout a look-back, leaning upwards; 0 if chance explains it."""
+    n = len(differences)
+    if n < REQUIRED_POINTS:
+        return 0.0
+    error = float(differences.std(ddof=1)) * math.sqrt((1 + phi) / (1 - min(phi, LONGEST_MEMORY)) / n)
+    offset = abs(float(differences.mean()))
+    if offset <= OFFSET_ERRORS * error:
+        return 0.0
+    # an offset wanders, too: the run may be like the worse half of the look-back
+    halves = (abs(float(half.mean())) for half in (differences[: n // 2], differences[n // 2 :]))
+    return max(offset, *halves) + error
+
+
+Row = ArmData | None
+Pair = tuple[Row, Row]
+
+
+class Placebos(msgspec.Struct, frozen=True):
+    """How often the whole rule failed falsely on placebo runs. runs 0: there was not enough history for one."""
+
+    runs: int = 0
+    failed: int = 0
+
+    @property
+    def rate(self) -> float | None:
+        return self.failed / self.runs if self.runs else None
+
+    def too_many(self, alpha: float) -> bool:
+        """More than alpha and two standard errors: not to be blamed on chance."""
+        return self.runs > 0 and self.failed / self.runs > alpha + 2.0 * math.sqrt(alpha * (1.0 - alpha) / self.runs)
+
+
+def learn(pods: Sequence[Sequence[Row]], canary_pods: int, plan_with: Callable[[Calibration], Plan]) -> Calibration:
+    """The calibration of one comparison from its stable version's look-back.
+
+    pods: for each stable pod one row per interval, in time order, equal lengths; None where it has no data.
+    plan_with: the comparison's settings with a given calibration. One pod alone is compared with itself, every other
+    interval against the one after it.
+
+    Where the placebo runs fail more often than alpha allows the noise is taken for larger, step by step; if that
+    does not help, or there are fewer than 60 points, the result is not `sufficient`: uncalibrated, with the rate.
+    """
+    pairs = [rows for rows in _placebo_pairs(pods, canary_pods) if rows]
+    if not pairs:
+        return Calibration()
+    found = _pooled([_estimate(rows) for rows in pairs])
+    if not found.sufficient:
+        return found
+    floor = _floor(pods, canary_pods, log_ratio=found.log_ratio)
+    found = msgspec.structs.replace(found, noise_floor=max(found.noise_floor, floor))
+    for widening in range(WIDENINGS + 1):
+        plan = plan_with(found)
+        placebos = run_placebos(plan, pairs)
+        found = msgspec.structs.replace(found, placebo_false_alarm=placebos.rate)
+        if not placebos.too_many(plan.alpha):
+            return found
+        if widening < WIDENINGS:
+            found = _wider(found)
+    return msgspec.structs.replace(found, points=min(found.points, REQUIRED_POINTS - 1))
+
+
+def run_placebos(plan: Plan, pairs: Sequence[Sequence[Pair]]) -> Placebos:
+    """The whole rule, look by look, on every stretch of every placebo pair, both ways round."""
+    family = families()[plan.test]
+    longest = max(len(rows) for rows in pairs)
+    size = min(max(plan.planned_looks or USUAL_RUN, SHORTEST_RUN), longest)
+    runs = failed = looks = 0
+    plan = msgspec.structs.replace(plan, planned_looks=size, planned_seconds=0.0)
+    for rows in _stretches(pairs, size):
+        if looks >= MOST_LOOKS:
+            break
+        state, verdict = family.start(plan), VerdictState()
+        for number, (canary, stable) in enumerate(rows, start=1):
+            look = Look(number, _EPOCH, canary, stable)
+            state = family.update(plan, state, look)
+            verdict = step(plan, verdict, look, family.assess(plan, state, interval=False))
+            looks += 1
+            if verdict.outcome == "fail":
+                failed += 1
+                break
+        runs += 1
+    return Placebos(runs, failed)
+
+
+def _stretches(pairs: Sequence[Sequence[Pair]], size: int) -> Iterator[list[Pair]]:
+    """Stretches of `size` looks, first one of every pair, then the second of every pair, ..."""
+    cut = [[rows[at : at + size] for at in range(0, len(rows) - size + 1, size)] for rows in pairs]
+    for turn in zip_longest(*cut):
+        for rows in turn:
+            if rows is not None:
+                yield list(rows)
+
+
+def _placebo_pairs(pods: Sequence[Sequence[Row]], canary_pods: int) -> Iterator[list[Pair]]:
+    if len(pods) == 1:
+        rows = list(pods[0])
+        pairs = list(zip(rows[1::2], rows[0::2], strict=False))
+        yield [pair for pair in pairs if pair[0] is not None and pair[1] is not None]
+        return
+    for chosen in splits(len(pods), canary_pods):
+        canary = [joined([pods[k][at] for k in chosen]) for at in range(len(pods[0]))]
+        rest = [k for k in range(len(pods)) if k not in chosen]
+        stable = [joined([pods[k][at] for k in rest]) for at in range(len(pods[0]))]
+        yield [(c, s) for c, s in zip(canary, stable, strict=True) if c is not None and s is not None]
+
+
+def joined(rows: Sequence[Row]) -> Row:
+    """One arm's data from its pods': counts and buckets add up, a gauge is the mean of those that have a value."""
+    counts = [row for row in rows if isinstance(row, Counts)]
+    if counts:
+        return Counts(math.fsum(c.events for c in counts), math.fsum(c.total for c in counts))
+    gauges = [row.value for row in rows if isinstance(row, Gauge)]
+    if gauges:
+        return Gauge(math.fsum(gauges) / len(gauges))
+    histograms = [row for row in rows if isinstance(row, Histogram)]
+    if not histograms:
+        return None
+    edges = tuple(edge for edge in histograms[0].edges if all(edge in one.edges for one in histograms))
+    if len(edges) < 2:
+        return None
+    parts = [rebin(one, edges) for one in histograms]
+    return Histogram(edges, tuple(math.fsum(part[k] for part in parts if part) for k in range(len(edges) + 1)))
+
+
+def _estimate(rows: Sequence[Pair]) -> Calibration:
+    if isinstance(rows[0][0], Counts):
+        canary, stable = (
+            [(row[k].events, row[k].total) for row in rows if isinstance(row[k], Counts)]  # type: ignore[union-attr]
+            for k in (0, 1)
+        )
+        return calibrate_counts(canary, stable)
+    if isinstance(rows[0][0], Gauge):
+        levels = [[row[k].value for row in rows if isinstance(row[k], Gauge)] for k in (0, 1)]  # type: ignore[union-attr]
+        return calibrate_gauge_pair(*levels)
+    return Calibration(points=len(rows))
+
+
+def _pooled(found: Sequence[Calibration]) -> Calibration:
+    """One calibration of several placebos: the upper quartile of each noise figure, because any could be the run's."""
+
+    def upper(name: str) -> float:
+        return float(np.quantile([getattr(one, name) for one in found], 0.75))
+
+    log_ratio = all(one.log_ratio for one in found)
+    same = [one for one in found if one.log_ratio == log_ratio]
+    lows = [one.fence_low for one in same if one.fence_low is not None]
+    highs = [one.fence_high for one in same if one.fence_high is not None]
+    baselines = [one.baseline for one in found if one.baseline is not None]
+    return Calibration(
+        points=min(one.points for one in found),
+        dispersion=upper("dispersion"),
+        autocorrelation=upper("autocorrelation"),
+        long_run=upper("long_run"),
+        fence_low=min(lows) if len(lows) == len(same) else None,
+        fence_high=max(highs) if len(highs) == len(same) else None,
+        noise_floor=float(np.quantile([one.noise_floor for one in same], 0.75)),
+        log_ratio=log_ratio,
+        scale=upper("scale"),
+        baseline=float(np.median(baselines)) if baselines else None,
+        correlated=sum(one.correlated for one in found) * 2 > len(found),
+    )
+
+
+def _floor(pods: Sequence[Sequence[Row]], canary_pods: int, *, log_ratio: bool) -> float:
+    """What an innocent canary of gauges may differ by, because pods do (see `calibration.noise_floor`)."""
+    levels = [[row.value for row in rows if isinstance(row, Gauge)] for rows in pods]
+    levels = [values for values in levels if len(values) >= REQUIRED_POINTS]
+    if len(levels) < 2:
+        return 0.0
+    if log_ratio:
+        levels = [[math.log(value) for value in values if value > 0] for values in levels]
+    tau = pod_offset_sd(levels)
+    return noise_floor(tau, len(levels), canary_pods, max(len(levels) - canary_pods, 1))
+
+
+def _wider(found: Calibration) -> Calibration:
+    """The same metric with half as much noise again."""
+    phi = found.autocorrelation
+    return msgspec.structs.replace(
+        found,
+        dispersion=1.5 * found.dispersion,
+        autocorrelation=memory_of(1.5 * (1.0 + phi) / (1.0 - min(phi, LONGEST_MEMORY))),
+        noise_floor=1.5 * found.noise_floor,
+    )
