@@ -14,15 +14,16 @@ from msgspec.structs import replace
 from analysis_service.cli.documents import BadDocuments, refuse_bad_documents
 from analysis_service.cli.outcome import Outcome, Policies, outcome_of
 from analysis_service.cli.progress import Progress
-from analysis_service.cli.report import Report, judged
+from analysis_service.cli.report import NOWHERE, Origin, Report, judged
 from analysis_service.core.model import Argument, Run, RunSpec
 from analysis_service.core.prepare import prepare
 from analysis_service.core.reason import progress
+from analysis_service.core.template import read_all
 
 NOTHING = Run(id="", namespace="", name="", spec=RunSpec(metrics=()))
 _RUN_KEYS = uuid.UUID("0d7cbb1c-6a36-5d0a-9c5c-5a9e3c3e5f10")  # namespace of request ids made from run keys
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_NAMED = 5  # undecided metrics that a sentence names
+_NAMED = 5  # templates, and undecided metrics, that a sentence names
 
 
 class CannotRun(Exception):
@@ -99,8 +100,10 @@ def run(request: Request, show: Progress) -> tuple[Report, str]:
         refuse_bad_documents(request.files, strict=request.strict, gate=True)
     except BadDocuments as error:
         nothing = replace(request.nothing(), reason=error.short)
-        return judged(nothing, Outcome.BAD_SPEC, request.policies, request.source), error.message
-    return follow(_driver(request), show, request.policies, request.timeout_seconds, request.nothing(), request.source)
+        return judged(nothing, Outcome.BAD_SPEC, request.policies, Origin(file=request.source)), error.message
+    return follow(
+        _driver(request), show, request.policies, request.timeout_seconds, request.nothing(), _origin(request)
+    )
 
 
 def follow(
@@ -109,7 +112,7 @@ def follow(
     policies: Policies,
     timeout_seconds: float,
     last: Run = NOTHING,
-    source: str = "",
+    origin: Origin = NOWHERE,
 ) -> tuple[Report, str]:
     """Follow a run to its verdict, a signal, or the end of the time there is.
 
@@ -117,7 +120,7 @@ def follow(
     """
 
     def without(outcome: Outcome, reason: str) -> Report:
-        return judged(replace(last, reason=reason), outcome, policies, source)
+        return judged(replace(last, reason=reason), outcome, policies, origin)
 
     try:
         with _signals(), show:
@@ -133,7 +136,21 @@ def follow(
     seen = outcome_of(last)
     if seen is Outcome.TIMED_OUT:
         return without(seen, f"no verdict within {timeout_seconds:g} s; {_progress(last)}"), driver.left()
-    return judged(last, seen, policies, source), ""
+    return judged(last, seen, policies, origin), ""
+
+
+def _origin(request: Request) -> Origin:
+    """The templates' names, and where each metric stands."""
+    names = [name for name, _ in request.stored]
+    places: dict[str, tuple[str, int]] = {}
+    for file, data in request.files:
+        for parsed in read_all(data, skip_foreign=True):
+            names.append(parsed.template.name)
+            for index, metric in enumerate(parsed.template.metrics):
+                places[metric.name] = (file, parsed.source.locate(f"spec.metrics[{index}].name").line)
+    names = [name for name in dict.fromkeys(names) if name]
+    several = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return Origin(several if len(names) > 1 and not request.name else "", request.source, places)
 
 
 def _driver(request: Request) -> Driver:

@@ -11,6 +11,8 @@ from analysis_service.cli.formats import FORMATS, renderer
 from analysis_service.cli.report import Report
 from analysis_service.cli.show import CannotWrite, colored, one_line, put
 
+__all__ = ["CannotWrite", "Outputs", "prepare", "read_outputs", "write", "write_out"]
+
 MAX_LAST_WORD = 4096  # bytes that Kubernetes keeps of a termination message
 TERMINATION_LOG = Path("/dev/termination-log")
 

@@ -6,34 +6,32 @@ from typing import Any
 
 from analysis_service.asking import unwrap
 from analysis_service.cli.recording import Exchange, NotSent, Rehearsal, StandIns
+from analysis_service.cli.resolved import CannotCompose
 from analysis_service.config import Settings
-from analysis_service.core.arguments import resolve_arm
+from analysis_service.core.compare.spec import SpecError, comparison_of, parse
 from analysis_service.core.expression import evaluate_time
 from analysis_service.core.model import Metric
+from analysis_service.core.prepare import ready
 from providers import BUILT_IN, load
 from providers.addresses import AddressPolicy
 from providers.base import Context, ProviderError, Tools
-
-COMPARE = "compare"
-_SERIES = ("histogram", "gauge")
-_PAIR = ("events", "totals")
 
 Union = Mapping[str, Any]
 """{"prometheus": {...}}"""
 
 
 def questions(metric: Metric) -> Iterator[tuple[str, Union]]:
-    """(what is asked, the provider union); a plain metric has one question without a name."""
-    name, spec = unwrap(metric.provider)
-    if name != COMPARE:
+    """(what is asked, the provider union); a plain metric has one question without a name. Raises CannotCompose."""
+    comparison = comparison_of(metric.provider)
+    if comparison is None:
         yield "", metric.provider
         return
-    for arm, values in (spec.get("arms") or {}).items():
-        counts = spec.get("counts") or {}
-        asked = [(key, counts[key]) for key in _PAIR if key in counts]
-        asked += [(key, spec[key]) for key in _SERIES if key in spec]
-        for key, union in asked:
-            yield f"{arm} {key}", resolve_arm(union, values)
+    try:
+        asks = parse(comparison, ready(metric).interval).asks
+    except SpecError as error:
+        raise CannotCompose(f"{metric.name}: compare: {error}") from None
+    for ask in asks:
+        yield f"{ask.arm} {ask.part}", ask.union
 
 
 def policy(settings: Settings) -> AddressPolicy:

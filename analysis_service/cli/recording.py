@@ -69,14 +69,17 @@ class Mask:
     secrets: Sequence[str] = field(default=())
 
     def headers(self, request: Request) -> dict[str, str]:
-        hide = Redactor([*self.secrets, *request.secrets])
         return {
-            name: MASK if any(word in name.lower() for word in _SECRET_HEADERS) else self._short(hide(value))
+            name: MASK if any(word in name.lower() for word in _SECRET_HEADERS) else self.text(request, value)
             for name, value in request.headers.items()
         }
 
     def text(self, request: Request, text: str) -> str:
+        """Of a request, or of what came back: its own credentials are secrets too."""
         return self._short(Redactor([*self.secrets, *request.secrets])(text)).replace("[redacted]", MASK)
+
+    def plain(self, text: str) -> str:
+        return self._short(Redactor(self.secrets)(text)).replace("[redacted]", MASK)
 
     def _short(self, text: str) -> str:
         """Secrets too short for a redactor, which fears for the rest of the sentence: here nothing may pass."""

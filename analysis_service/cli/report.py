@@ -16,10 +16,22 @@ _TAIL = 6  # at least so many characters of its id stand behind the name that a 
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """title: the templates' names, if there are several. file: the first one; places: metric -> (file, line)."""
+
+    title: str = ""
+    file: str = ""
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+
+NOWHERE = Origin()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """seen, outcome: before and after policies. exit_code: the process's. note: the policy that changed the outcome.
 
-    source: file or template the run was made from, for annotations; lines: metric -> line in it.
+    origin: what the run was made from, as far as it is at hand.
     """
 
     run: Run
@@ -28,8 +40,7 @@ class Report:
     exit_code: int
     note: str = ""
     policies: Policies = NO_POLICIES
-    source: str = ""
-    lines: Mapping[str, int] = field(default_factory=dict)
+    origin: Origin = NOWHERE
 
     @property
     def passed(self) -> bool:
@@ -37,7 +48,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        return title(self.run)
+        return self.origin.title or title(self.run)
 
     @property
     def headline(self) -> str:
@@ -77,14 +88,14 @@ class Report:
         }
 
 
-def report(run: Run, policies: Policies = NO_POLICIES, source: str = "") -> Report:
+def report(run: Run, policies: Policies = NO_POLICIES, origin: Origin = NOWHERE) -> Report:
     """What the last state of a run means, policies applied."""
-    return judged(run, outcome_of(run), policies, source)
+    return judged(run, outcome_of(run), policies, origin)
 
 
-def judged(run: Run, seen: Outcome, policies: Policies, source: str = "") -> Report:
+def judged(run: Run, seen: Outcome, policies: Policies, origin: Origin = NOWHERE) -> Report:
     outcome, note = policies.apply(seen)
-    return Report(run, seen, outcome, policies.code(outcome), note, policies, source)
+    return Report(run, seen, outcome, policies.code(outcome), note, policies, origin)
 
 
 def title(run: Run) -> str:

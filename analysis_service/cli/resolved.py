@@ -12,7 +12,8 @@ from analysis_service.core.model import Argument, Metric, RunSpec, Template, Tem
 from analysis_service.core.problem import Problem
 from analysis_service.core.secret_arguments import MASK, reference, with_placeholders
 from analysis_service.core.start import start
-from analysis_service.core.template import RunDocument, read_all
+from analysis_service.core.template import read_all
+from analysis_service.core.wire import RUN
 
 
 class CannotCompose(click.ClickException):
@@ -46,13 +47,10 @@ class Composed:
 def compose(files: Sequence[File], args: Sequence[Argument], *, strict: bool) -> Composed:
     """Raises BadDocuments or CannotCompose with everything that is wrong."""
     refuse_bad_documents(files, strict=strict)
-    contents = [one.content for _, data in files for one in read_all(data, skip_foreign=True) if one.kind]
-    runs = [content for content in contents if isinstance(content, RunDocument)]
-    if runs:
-        if len(contents) > 1:
-            raise CannotCompose("an AnalysisRun stands alone; give one AnalysisRun, or templates")
-        return _whole(runs[0], args, strict=strict)
-    templates = [content for content in contents if isinstance(content, Template)]
+    documents = [one for _, data in files for one in read_all(data, skip_foreign=True) if one.kind]
+    if len(documents) > 1 and any(one.kind == RUN for one in documents):
+        raise CannotCompose("an AnalysisRun stands alone; give one AnalysisRun, or templates")
+    templates = [one.template for one in documents]
     known = {(template.cluster_scope, template.name): template for template in templates}
 
     def lookup(ref: TemplateRef) -> Template | None:
@@ -71,12 +69,6 @@ def _remedy(wrong: Sequence[Problem]) -> str:
     if any(problem.code == "TemplateNotFound" for problem in wrong):
         return "\nGive the files of referenced templates too."
     return ""
-
-
-def _whole(run: RunDocument, args: Sequence[Argument], *, strict: bool) -> Composed:
-    if args:
-        raise CannotCompose(f"an AnalysisRun has its own arguments; --arg {args[0].name} would change nothing")
-    return _named(replace(run.spec, strict=strict), ())
 
 
 def _named(spec: RunSpec, warnings: tuple[Problem, ...]) -> Composed:

@@ -10,16 +10,17 @@ import click
 
 from analysis_service.asking import Asker, Question, unwrap
 from analysis_service.cli.gate_local import WHERE_SECRETS_ARE
-from analysis_service.cli.questions import COMPARE, policy, questions
+from analysis_service.cli.questions import policy, questions
 from analysis_service.cli.recording import Exchange, Mask, Recording
 from analysis_service.cli.resolved import Composed
 from analysis_service.clock import SystemClock
 from analysis_service.config import Settings
+from analysis_service.core.compare.spec import is_comparison
 from analysis_service.core.expression import ExpressionError, Part, evaluate_time, explain, prepare_condition
 from analysis_service.core.judge import Answered, NotAnswered, judge
 from analysis_service.core.model import Measurement, Metric
 from analysis_service.core.secret_arguments import SecretError as MissingKey
-from analysis_service.core.secret_arguments import needed, redact, with_secrets
+from analysis_service.core.secret_arguments import needed, with_secrets
 from analysis_service.main import provider_table, secret_sources
 from analysis_service.secrets import SecretError, Secrets
 from analysis_service.telemetry import Telemetry
@@ -117,7 +118,7 @@ async def _take(
     finished = clock.now()
     measurement: Measurement | None = None
     conditions: tuple[tuple[str, str, tuple[Part, ...]], ...] = ()
-    if unwrap(metric.provider)[0] != COMPARE:
+    if not is_comparison(metric):
         said = _answered(answer) if answer is not None else NotAnswered(type(problem).__name__, str(problem))
         measurement = judge(metric, said, ordinal=0, started_at=started, finished_at=finished, strict=strict)
         conditions = _explained(metric, answer, finished) if answer is not None else ()
@@ -127,7 +128,7 @@ async def _take(
         provider=unwrap(union)[0],
         exchanges=tuple(http.exchanges),
         answer=answer,
-        problem=redact(str(problem or ""), masked),
+        problem=str(problem or ""),
         measurement=measurement,
         conditions=conditions,
         mask=Mask(masked),

@@ -1,6 +1,6 @@
 """What was taken once, for people and for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from analysis_service.cli.formats.text import COLORS, MARKS
@@ -10,10 +10,11 @@ from analysis_service.cli.show import Paint, columns, labelled, lines, one_line,
 from analysis_service.cli.taking import Taken
 from analysis_service.core.expression import Part
 from analysis_service.core.model import Cause, Phase
-from analysis_service.core.secret_arguments import redact
+from providers.base import Sample
 
 _MAX_RAW = 2000  # characters of a raw answer for people
 _MAX_SERIES = 10
+_MAX_LISTED = 1000  # series, for programs
 _WORD_COLORS = {"true": "green", "false": "red", "error": "yellow"}
 _LABEL = len("successCondition")
 _OUTCOMES = {
@@ -41,27 +42,25 @@ def _outcome(one: Taken) -> Outcome:
 
 
 def as_data(one: Taken) -> dict[str, Any]:
-    secrets, m, answer = one.mask.secrets, one.measurement, one.answer
+    hide, m, answer = one.mask.plain, one.measurement, one.answer
     return {
         "metric": one.metric.name,
         "question": one.asked,
         "provider": one.provider,
         "requests": [request_data(exchange, one.mask) for exchange in one.exchanges],
         "responses": [response_data(exchange, one.mask) for exchange in one.exchanges],
-        "problem": one.problem,
-        "value": redact(answer.text, secrets) if answer is not None else None,
-        "series": [{"labels": dict(sample.labels), "value": str(sample.value)} for sample in answer.samples[:1000]]
-        if answer is not None
-        else [],
+        "problem": hide(one.problem),
+        "value": hide(answer.text) if answer is not None else None,
+        "series": [_series(sample, hide) for sample in answer.samples[:_MAX_LISTED]] if answer is not None else [],
         "conditions": [
             {
                 "field": field,
-                "source": redact(source, secrets),
+                "source": hide(source),
                 "parts": [
                     {
-                        "text": redact(part.text, secrets),
+                        "text": hide(part.text),
                         "value": part.value if isinstance(part.value, bool) else None,
-                        "detail": redact(part.detail, secrets),
+                        "detail": hide(part.detail),
                     }
                     for part in parts
                 ],
@@ -70,9 +69,13 @@ def as_data(one: Taken) -> dict[str, Any]:
         ],
         "phase": m.phase.value if m is not None else None,
         "cause": m.cause.value if m is not None else None,
-        "message": redact(m.message, secrets) if m is not None else "",
-        "reason": redact(m.reason, secrets) if m is not None else "",
+        "message": hide(m.message) if m is not None else "",
+        "reason": hide(m.reason) if m is not None else "",
     }
+
+
+def _series(sample: Sample, hide: Callable[[str], str]) -> dict[str, Any]:
+    return {"labels": {name: hide(value) for name, value in sample.labels.items()}, "value": str(sample.value)}
 
 
 def as_text(taken: Sequence[Taken], *, color: bool) -> str:
@@ -81,7 +84,7 @@ def as_text(taken: Sequence[Taken], *, color: bool) -> str:
 
 
 def _lines(one: Taken, paint: Paint) -> list[str]:
-    hide = one.mask.secrets
+    hide = one.mask.plain
     name = one_line(one.metric.name) + (f", {one_line(one.asked)}" if one.asked else "")
     made = [f"{paint(name, 'bold')}  {one.provider}"]
     rows: list[tuple[str, str]] = []
@@ -92,29 +95,31 @@ def _lines(one: Taken, paint: Paint) -> list[str]:
             body = raw["body"] if len(raw["body"]) <= _MAX_RAW else raw["body"][:_MAX_RAW] + " …"
             rows.append((f"answer {raw['status']}", lines(body.rstrip("\n"))))
     if one.answer is not None:
-        rows.append(("value", one_line(redact(one.answer.text, hide))))
+        rows.append(("value", one_line(hide(one.answer.text))))
     made += labelled(rows, wide=_LABEL)
     if one.answer is not None:
         series = [sample for sample in one.answer.samples if sample.labels]
         for sample in series[:_MAX_SERIES]:
             labels = ", ".join(f"{k}={v!r}" for k, v in sample.labels.items())
-            made.append(f"    {sample.value:g}  {one_line(redact(labels, hide))}")
+            made.append(f"    {sample.value:g}  {one_line(hide(labels))}")
         if len(series) > _MAX_SERIES:
             made.append(f"    and {len(series) - _MAX_SERIES} more series")
     for field, source, parts in one.conditions:
-        made += labelled([(field, lines(redact(source, hide)))], wide=_LABEL)
-        shown = [
-            (_word(part), one_line(redact(part.text, hide)), one_line(redact(part.detail, hide))) for part in parts
-        ]
+        made += labelled([(field, lines(hide(source)))], wide=_LABEL)
+        shown = [(_word(part), one_line(hide(part.text)), one_line(hide(part.detail))) for part in parts]
         for part, line in zip(parts, columns(shown, indent="    "), strict=True):
             word = _word(part)
             made.append(line.replace(word, paint(word, _WORD_COLORS.get(word, "dim")), 1))
     m = one.measurement
     if m is None:
-        said = one_line(one.problem) if one.problem else "a comparison is judged over many looks: run `tidegate check`"
+        said = (
+            one_line(hide(one.problem))
+            if one.problem
+            else "a comparison is judged over many looks: run `tidegate check`"
+        )
         return [*made, f"  {said}"]
     mark = paint(f"{MARKS[m.phase]} {m.phase.value}", COLORS[m.phase])
-    reason = redact(m.reason or m.message, hide).removeprefix(f"{one.metric.name}: ")
+    reason = hide(m.reason or m.message).removeprefix(f"{one.metric.name}: ")
     made.append(f"  {mark}: {one_line(reason)}")
     if one.answer is None and one.provider == "scrape" and m.cause is Cause.NO_DATA:
         made.append("  growth needs a reading before it: take two, with --wait 10s")

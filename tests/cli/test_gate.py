@@ -129,6 +129,29 @@ def test_a_wrong_template(inside: Callable[..., Any], template: Callable[..., Pa
     assert json.loads(Path(f"{path}.json").read_text())["outcome"] == "bad spec"
 
 
+def test_several_templates(inside: Callable[..., Any], template: Callable[..., Path], metrics: Metrics) -> None:
+    """All are named, and each metric stands where it was written."""
+    good = template(metrics["web"]("json/0.01", name="a"), name="good")
+    bad = template(metrics["web"]("json/0.08", name="b"), name="bad")
+    done = inside("check", good, bad, "-o", "github", "-o", f"text={good}.txt")
+    assert done.code == 10
+    line = bad.read_text().splitlines().index('    "name": "b",') + 1
+    assert f"::error file={bad},line={line},title=b::" in done.out
+    assert Path(f"{good}.txt").read_text().startswith("FAIL  good, bad: b: 1 failure")
+
+
+def test_a_run_document(inside: Callable[..., Any], template: Callable[..., Path], metrics: Metrics) -> None:
+    """A whole AnalysisRun is taken as it is; with anything beside it, it is refused."""
+    path = template(metrics["web"]("json/0.01"), name="whole")
+    other = template(metrics["web"]("json/0.01"), name="other")
+    path.write_text(path.read_text().replace('"AnalysisTemplate"', '"AnalysisRun"'))
+    for command in ("check", "render", "query"):
+        assert inside(command, path).code == 0
+        refused = inside(command, path, other)
+        assert refused.code == 2
+        assert "an AnalysisRun stands alone" in refused.out + refused.err
+
+
 def test_a_metric_without_end(inside: Callable[..., Any], template: Callable[..., Path], metrics: Metrics) -> None:
     done = inside("check", template(metrics["web"]("json/0.01", interval="5s")))
     assert done.code == 2

@@ -102,7 +102,7 @@ def rendered(
         ("datadog1", ["GET https://api.datadoghq.com/api/v1/query", "from", "to", "avg:x{service:pay}"]),
         ("newRelic", ["POST https://api.newrelic.com/graphql", "SELECT count(*) FROM T WHERE s = 'pay'", "*****"]),
         ("scrape", ["GET {url}/metrics/a", "GET {url}/metrics/b", "select", "temp{a='b'}"]),
-        ("compare", ["canary gauge (prometheus)", 'lag{hash="abc"}', "stable gauge (prometheus)", 'lag{hash="def"}']),
+        ("compare", ["canary level (prometheus)", 'lag{hash="abc"}', "stable level (prometheus)", 'lag{hash="def"}']),
     ],
 )
 def test_render(name: str, shown: list[str], rendered: Callable[..., Any], backend: Any) -> None:
@@ -221,6 +221,16 @@ def test_query_hides_secrets(
     monkeypatch.delenv("TIDEGATE_SECRET_TOK__T")
     missing = inside("query", path)
     assert (missing.code, 'secrets "tok" not found' in missing.err) == (2, True)
+
+
+def test_query_of_a_comparison(inside: Callable[..., Any], template: Callable[..., Path]) -> None:
+    """Each arm's question once; a verdict takes many looks."""
+    done = inside("query", template(PROVIDERS["compare"], args=ARGS[:1]), "--arg", "service=x")
+    assert done.code == 0, done
+    assert "m, canary level" in done.out
+    assert "m, stable level" in done.out
+    assert done.out.count("[0.08]") == 2
+    assert done.out.count("a comparison is judged over many looks") == 2
 
 
 def test_query_takes_two_readings_of_growth(inside: Callable[..., Any], template: Callable[..., Path]) -> None:

@@ -10,13 +10,15 @@ MAX_TEXT = 4000  # characters of an annotation
 
 def render(report: Report) -> str:
     level = "notice" if report.passed else "error"
-    made = [annotation(level, report.source, 0, f"tidegate: {report.outcome.word}", report.headline)]
+    file = report.origin.file
+    made = [annotation(level, file, 0, f"tidegate: {report.outcome.word}", report.headline)]
     for m in report.metrics():
         if len(made) == MAX_ANNOTATIONS:
             break
         if m.phase in (Phase.FAILED, Phase.ERROR, Phase.INCONCLUSIVE):
             kind = "warning" if m.dry_run or report.passed else "error"
-            made.append(annotation(kind, report.source, report.lines.get(m.name, 0), m.name, why(m)))
+            place, line = report.origin.places.get(m.name, (file, 0))
+            made.append(annotation(kind, place, line, m.name, why(m)))
     return "\n".join(made) + "\n"
 
 
