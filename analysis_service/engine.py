@@ -7,7 +7,8 @@ the second write, and what was refused is dropped and read anew.
 
 import asyncio
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -29,7 +30,8 @@ SELF_FENCE_SECONDS = 10.0  # no write and no question after this long without a 
 CLAIM_BATCH = 500
 POLL_SECONDS = 1.0
 STORE_RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
-MAX_CRASHES = 3
+MAX_CRASHES = 3  # of this process's turns of a run, or of processes that held it
+QUARANTINE_CRASHES = 5  # of processes, for a run that is the only suspect: kill -9 is not a run's fault
 SHORTEST_GAP = timedelta(milliseconds=100)  # between measurements of one run: `interval: 0s` is legal in Argo
 _log = structlog.get_logger()
 
@@ -62,6 +64,7 @@ class Engine:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _counters: dict[tuple[str, str], Counter] = field(default_factory=dict)
+    _let_go_of: set[str] = field(default_factory=set)
     _draining: bool = False
     _renewed: float = 0.0  # monotonic time at which the last successful renewal began
     _beat: float = 0.0
@@ -152,13 +155,21 @@ class Engine:
                 if began - self._renewed >= RENEW_SECONDS or not self._renewed:
                     await self.store.renew(self.owner, self.clock.now(), LEASE)
                     if self._renewed and began - self._renewed >= SELF_FENCE_SECONDS:
-                        self._lose_all()
+                        await self._lose_all()
                     self._renewed = began
                     self._news.set()
                 while not self._draining:
+                    await self._give_back()
                     claims = await self.store.claim(self.owner, self.clock.now(), CLAIM_BATCH, LEASE)
+                    suspects = []
                     for claim in claims:
-                        self._hold(claim, "")
+                        if claim.crashes < MAX_CRASHES:
+                            self._hold(claim, "")
+                        else:
+                            suspects.append(claim)
+                    if suspects:
+                        self._tasks.add(task := asyncio.create_task(self._try(suspects)))
+                        task.add_done_callback(self._tasks.discard)
                     if len(claims) < CLAIM_BATCH:
                         break
             except StoreError as error:
@@ -167,11 +178,41 @@ class Engine:
             self.telemetry.live_runs.set(len(self._held))
             await asyncio.sleep(POLL_SECONDS)
 
-    def _lose_all(self) -> None:
+    async def _lose_all(self) -> None:
         """We were away too long (paused, cut off): what we hold may be somebody else's by now. Claim anew."""
         _log.warning("lease not renewed in time; all runs are dropped and claimed anew", runs=len(self._held))
         self._held.clear()
         self._heap.clear()
+        await self.store.release(self.owner, self.clock.now())
+
+    async def _let_go(self, held: _Held) -> None:
+        """What we know of a run is not what is stored. If it is still ours there, give it back: it is claimed anew,
+        with its stored state (a write may have taken effect although it seemed to fail)."""
+        run_id = held.claim.run.id
+        if self._held.get(run_id) is held:
+            del self._held[run_id]
+            self._let_go_of.add(run_id)
+            with suppress(StoreError):  # then the next claim tries again
+                await self._give_back()
+
+    async def _give_back(self) -> None:
+        for run_id in tuple(self._let_go_of):
+            await self.store.release(self.owner, self.clock.now(), run_id)
+            self._let_go_of.discard(run_id)
+
+    async def _try(self, suspects: Sequence[Claim]) -> None:
+        """Runs in whose hands the process died again and again: one at a time, so that the guilty one dies alone.
+
+        A turn that succeeds clears a run. The order changes with the count, so that no run stands behind the guilty
+        one for ever; the last one left is it.
+        """
+        for claim in sorted(suspects, key=lambda one: hash((one.crashes, one.run.id))):
+            held = self._held[claim.run.id] = _Held(_asked_to_end(claim) if claim.terminate_requested else claim)
+            if len(suspects) == 1 and claim.crashes >= QUARANTINE_CRASHES:
+                held.crashes = claim.crashes
+            _log.warning("trying a run alone", run_id=claim.run.id, crashes=claim.crashes)
+            held.busy = True
+            await self._advance(held)
 
     def _hold(self, claim: Claim, template: str) -> None:
         known = self._held.get(claim.run.id)
@@ -204,9 +245,8 @@ class Engine:
             held.crashes = 0
         except Fenced:
             self.telemetry.fenced.inc()
-            if self._held.get(run_id) is held:
-                del self._held[run_id]
             _log.info("run changed hands; dropped", run_id=run_id)
+            await self._let_go(held)
             return
         except StoreError as error:
             self.telemetry.store_errors.inc()

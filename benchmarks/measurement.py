@@ -136,7 +136,7 @@ async def measure(rounds: int) -> dict[str, object]:
             if n:  # the first round warms up
                 for name, seconds in figures.items():
                     taken[name].append(seconds / (RUNS * PER_RUN) * 1e6)
-        heavy = "sum(count_over_time((count({__name__=~'.+'}))[20s:50ms]))"  # some 0.1 s of CPU
+        heavy = "sum(count_over_time((count({__name__=~'.+'}))[60s:10ms]))"  # some 0.1 s of CPU
         for n in range(4 * rounds + 1):
             for name, runs in (("one", 1), ("fifty", 50)):
                 await asyncio.sleep(1.05)  # a new time bucket

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from analysis_service.core.model import (
 from analysis_service.engine import Engine
 from analysis_service.measuring import Measurer
 from analysis_service.secrets import EnvironmentSecrets, Secrets
-from analysis_service.stores.base import NewRun, RunRecord, Store
+from analysis_service.stores.base import Claim, Commit, NewRun, RunRecord, Store, Unavailable
 from analysis_service.stores.memory import MemoryStore
 from analysis_service.telemetry import Telemetry, configure_logging
 from providers.base import Answer, Context, Spec, Throttled, Unreachable
@@ -53,6 +53,8 @@ class Scripted:
     delay_seconds: float = 0.0
     asked: list[tuple[str, Context]] = field(default_factory=list)
     name: str = SCRIPTED
+    at_once: int = 0
+    most_at_once: int = 0
 
     def check(self, spec: Spec) -> list[str]:
         return [] if "query" in spec else ["query is missing"]
@@ -69,7 +71,10 @@ class Scripted:
     async def query(self, spec: Spec, context: Context) -> Answer:
         query = str(spec["query"])
         self.asked.append((query, context))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self.delay_seconds)
+        self.at_once -= 1
         entries = self.script[query]
         entry = entries.pop(0) if len(entries) > 1 else entries[0]
         if isinstance(entry, Exception):
@@ -310,6 +315,59 @@ async def test_a_run_that_breaks_the_engine_is_quarantined_and_the_others_go_on(
         poisoned = await it.verdict("poison")
     assert (poisoned.phase, poisoned.cause) == (Phase.ERROR, Cause.QUARANTINED)
     assert "a bug" not in poisoned.message
+
+
+async def test_a_write_that_took_effect_although_it_seemed_to_fail_is_found_and_gone_on_from() -> None:
+    class Ambiguous(MemoryStore):
+        """The answer to the second write is lost, once."""
+
+        writes = 0
+
+        async def save(self, commit: Commit) -> Claim:
+            claim = await super().save(commit)
+            Ambiguous.writes += 1
+            if Ambiguous.writes == 2:
+                raise Unavailable("the connection died during COMMIT")
+            return claim
+
+    store = Ambiguous()
+    spec = RunSpec(metrics=(metric("q", interval="1ms", count=4, success_condition="result < 1"),))
+    async with service({"q": [0.5]}, store=store) as it:
+        await it.start(spec)
+        run = await it.verdict()
+    page = await store.list_measurements("id-run", "q", 100)
+    assert (run.phase, [m.ordinal for m in page.items]) == (Phase.SUCCESSFUL, [0, 1, 2, 3])
+
+
+class Suspicious(MemoryStore):
+    """Five processes died holding what it gives."""
+
+    async def claim(self, *arguments: Any) -> list[Claim]:
+        return [replace(claim, crashes=5) for claim in await super().claim(*arguments)]
+
+
+async def stored(store: Store, *names: str) -> None:
+    now = SystemClock().now()
+    for name in names:
+        run = Run(id=f"id-{name}", namespace="n", name=name, spec=RunSpec(metrics=(metric(name),)), created_at=now)
+        await store.create_run(NewRun(run=run, due_at=now), now)
+
+
+async def test_the_only_run_in_whose_hands_processes_die_is_quarantined_unasked() -> None:
+    store = Suspicious()
+    await stored(store, "poison")
+    async with service({"poison": [0.5]}, store=store) as it:
+        run = await it.verdict("poison")
+    assert (run.phase, run.cause, it.backend.asked) == (Phase.ERROR, Cause.QUARANTINED, [])
+
+
+async def test_of_several_suspects_each_is_tried_alone_and_cleared() -> None:
+    store = Suspicious()
+    await stored(store, "a", "b", "c")
+    async with service({"a": [0.5], "b": [0.5], "c": [0.5]}, store=store, delay_seconds=0.05) as it:
+        runs = [await it.verdict(name) for name in "abc"]
+    assert {run.phase for run in runs} == {Phase.SUCCESSFUL}
+    assert it.backend.most_at_once == 1
 
 
 async def test_an_outage_costs_no_measurement_under_outage_policy_wait() -> None:

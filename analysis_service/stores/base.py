@@ -242,8 +242,8 @@ class Store(Protocol):
         ...
 
     async def renew(self, owner: str, now: datetime, lease: timedelta) -> None: ...
-    async def release(self, owner: str, now: datetime) -> None:
-        """Give all runs of this owner back at once."""
+    async def release(self, owner: str, now: datetime, run_id: str = "") -> None:
+        """Give all runs of this owner back at once, or the one named: then its other runs and its lease stay."""
         ...
 
     async def save(self, commit: Commit) -> Claim:

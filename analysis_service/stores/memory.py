@@ -302,11 +302,12 @@ class MemoryStore:
         self._check_open()
         self._leases[owner] = now + lease
 
-    async def release(self, owner: str, now: datetime) -> None:
+    async def release(self, owner: str, now: datetime, run_id: str = "") -> None:
         self._check_open()
-        self._leases.pop(owner, None)
+        if not run_id:
+            self._leases.pop(owner, None)
         for entry in self._runs.values():
-            if entry.owner == owner and not entry.run.phase.done:
+            if entry.owner == owner and not entry.run.phase.done and run_id in ("", entry.run.id):
                 entry.owner, entry.crashes = "", 0
 
     async def save(self, commit: Commit) -> Claim:

@@ -203,8 +203,8 @@ class SqliteStore:
     async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
         await self._write(lambda: self._writes.renew(owner, now, lease))
 
-    async def release(self, owner: str, now: datetime) -> None:
-        await self._write(lambda: self._writes.release(owner, now))
+    async def release(self, owner: str, now: datetime, run_id: str = "") -> None:
+        await self._write(lambda: self._writes.release(owner, now, run_id))
 
     async def save(self, commit: Commit) -> Claim:
         return (await self._write(lambda: self._writes.save(commit), self._saved))[0]

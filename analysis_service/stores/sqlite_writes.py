@@ -347,7 +347,11 @@ class Writes:
     def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
         self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?)", (owner, rules.micros(now + lease)))
 
-    def release(self, owner: str, now: datetime) -> None:
+    def release(self, owner: str, now: datetime, run_id: str) -> None:
+        if run_id:
+            one = "UPDATE run SET owner = '', crashes = 0 WHERE done = 0 AND owner = ? AND id = ?"
+            self._db.execute(one, (owner, run_id))
+            return
         # leases that ended long ago protect nothing; without this their rows would only ever grow in number
         self._db.execute(
             "DELETE FROM lease WHERE owner = ? OR until < ?", (owner, rules.micros(now - rules.REQUEST_KEPT))

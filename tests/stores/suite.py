@@ -446,6 +446,16 @@ class StoreSuite:
         assert max(map(len, claims)) == 7
         assert {claim.epoch for got in claims for claim in got} == {1}
 
+    async def test_one_run_can_be_given_back(self, store: Store) -> None:
+        for name in ("a", "b"):
+            await created(store, a_run(name))
+        held = {c.run.name: c for c in await store.claim("me", NOW, 10, LEASE)}
+        await store.release("me", NOW, held["a"].run.id)
+        await store.release("other", NOW, held["b"].run.id)  # not its to give
+        (again,) = await store.claim("me", NOW, 10, LEASE)
+        assert (again.run.id, again.epoch) == (held["a"].run.id, held["a"].epoch + 1)
+        assert not await store.claim("two", later(14), 10, LEASE)
+
     async def test_due_runs_are_claimed_first(self, store: Store) -> None:
         for name, due in (("b", 5), ("a", 9), ("c", 1)):
             await store.create_run(NewRun(a_run(name), due_at=later(due)), NOW)
