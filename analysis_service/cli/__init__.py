@@ -17,10 +17,13 @@ COMMANDS = {
     "query": "Take metrics once: raw answer, value, and which part of the condition was false.",
     "serve": "Run the analysis service.",
     "runs": "List, show, watch, terminate and delete runs of a service.",
+    "report": "A run as an HTML page, as pictures, or as a record to keep.",
     "templates": "List, show, store and delete templates of a service.",
     "schema": "Print the JSON Schema of templates, for editors.",
     "completion": "Print the shell's completion script.",
 }
+
+_MODULES = {"report": "report_command"}  # where a command's file is not called as the command
 
 EXIT_CODES = """\b
 Exit codes:
@@ -40,7 +43,7 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"analysis_service.cli.{cmd_name}")
+        module = importlib.import_module(f"analysis_service.cli.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = module.command
         return command
 

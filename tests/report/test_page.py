@@ -1,0 +1,218 @@
+"""The page is complete in itself, says everything in words too, and nothing in it is anybody else's markup."""
+
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from analysis_service.core.model import Argument, Metric, MetricResult, Phase, Run
+from analysis_service.report import page, png, sheet
+from analysis_service.report.story import Story, Verdict, tell
+
+HOSTILE = '<script>alert("x")</script>&\u202e\x00"\'>]]><img src=//evil.example/x>'
+SVG = "{http://www.w3.org/2000/svg}"
+Make = Callable[..., Any]
+
+
+def story_of(new_run: Make, *parts: Any, **fields: Any) -> Story:
+    run = new_run([part[0] for part in parts], [part[1] for part in parts], **fields)
+    looks = {part[0].name: part[2] for part in parts if len(part) > 2}
+    return tell(run, looks, Verdict("FAIL", "bad", ("onError=fail",)))
+
+
+@pytest.fixture
+def full(compared: Make, conditions: Make, new_run: Make) -> Story:
+    """All shapes of comparisons and a metric with conditions, with missed and dropped looks."""
+    return story_of(
+        new_run,
+        conditions("error-rate", ["0.01", "0.09", "0.00004", "", "NaN"], phases="SFSEI", condition="result < 0.05"),
+        compared("errors", "counts", 30, effect=2.5, onset=5, until="terminated"),
+        compared("latency", "histogram", 20),
+        compared("cpu", "gauge", 20),
+        warnings=("interval without count",),
+    )
+
+
+def parsed(text: str) -> ElementTree.Element:
+    """The page as XML: it is written so that both kinds of parser read the same."""
+    return ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
+
+
+def test_nothing_is_asked_for_and_nothing_runs(full: Story) -> None:
+    text = page.page(full)
+    root = parsed(text)
+    tags = {element.tag for element in root.iter()}
+    assert not tags & {"script", "link", "iframe", "img", "object", "embed", "form", "image", "use"}
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            assert not name.startswith("on")
+            assert name not in ("src", "style", "srcset", "action")
+            assert name != "href" or re.fullmatch(r"#m\d+", value)
+    assert "url(" not in text
+    assert not re.search(r"(?:https?:)?//[a-z]", "".join(root.itertext()).replace("http://prometheus", ""))
+    assert "@import" not in text
+    policy = root.find("head/meta[@http-equiv='Content-Security-Policy']")
+    assert policy is not None
+    assert policy.attrib["content"] == page.policy()
+    assert "default-src 'none'" in page.policy()
+
+
+def test_the_policy_allows_this_style_and_no_other(full: Story) -> None:
+    import base64
+    import hashlib
+
+    style = parsed(page.page(full)).find("head/style")
+    assert style is not None
+    assert style.text is not None
+    digest = base64.b64encode(hashlib.sha256(style.text.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in page.policy()
+
+
+def test_every_chart_has_a_name_a_sentence_and_its_table(full: Story) -> None:
+    root = parsed(page.page(full))
+    figures = root.findall(".//figure")
+    assert len(figures) == sum(len(metric.charts) for metric in full.metrics) == 1 + 4 + 5 + 4
+    ids = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+    assert len(ids) == len(set(ids))
+    charts = [chart for metric in full.metrics for chart in metric.charts]
+    for figure, chart in zip(figures, charts, strict=True):
+        drawing = figure.find(".//svg")
+        assert drawing is not None
+        for reference in drawing.attrib["aria-labelledby"].split():
+            assert drawing.find(f"*[@id='{reference}']") is not None
+        assert drawing.findtext("title") and drawing.findtext("desc")  # noqa: PT018
+        rows = figure.findall(".//table/tbody/tr")
+        assert len(rows) == len(chart.table.rows) > 0
+        assert all(len(row) == len(chart.table.head) for row in rows)
+
+
+def test_what_is_said(full: Story) -> None:
+    text = "".join(parsed(page.page(full)).itertext())
+    for expected in (
+        "FAIL",
+        "onError=fail",
+        "interval without count",
+        "Failed at look",
+        "1/α = 60",  # alpha is shared by three comparisons
+        "margin ×1.5",
+        "Guarantee",
+        "Dispersion",
+        "27 used, 1 dropped, 2 missed of 30",
+        "refused the connection",  # why a look was missed
+        "At most 1 failure: 1 of 1 used",
+        "success < 0.05",
+        "0.00004",  # small values are not 0
+        'http_requests_total{hash="c4n",code=~"5.."}',  # the query with the arm filled in
+        "Quantiles of the whole run",
+    ):
+        assert expected in text, expected
+
+
+def test_worst_comes_first_and_dry_runs_last(conditions: Make, new_run: Make) -> None:
+    def phased(name: str, phase: Phase, *, dry: bool = False) -> tuple[Metric, MetricResult]:
+        metric, result = conditions(name, ["0.01"])
+        return metric, MetricResult(name, phase, result.message, result.measurements, dry_run=dry)
+
+    found = story_of(
+        new_run,
+        phased("fine", Phase.SUCCESSFUL),
+        phased("dry", Phase.FAILED, dry=True),
+        phased("unsure", Phase.INCONCLUSIVE),
+        phased("broken", Phase.FAILED),
+    )
+    assert [metric.name for metric in found.metrics] == ["broken", "unsure", "fine", "dry"]
+
+
+def test_hostile_text_is_inert(compared: Make, conditions: Make, new_run: Make) -> None:
+    metric, result, looks = compared(HOSTILE, "counts", 8)
+    other, judged = conditions("b" + HOSTILE, ["0.01", HOSTILE], phases="SE")
+    judged = MetricResult(
+        judged.name, Phase.ERROR, HOSTILE, judged.measurements, metadata={"ResolvedPrometheusQuery": HOSTILE}, count=1
+    )
+    run: Run = new_run(
+        [metric, other],
+        [result, judged],
+        reason=HOSTILE,
+        warnings=(HOSTILE,),
+        labels={HOSTILE: HOSTILE},
+        message=HOSTILE,
+    )
+    run = type(run)(
+        **{
+            **{name: getattr(run, name) for name in run.__struct_fields__},
+            "name": HOSTILE,
+            "spec": type(run.spec)(metrics=run.spec.metrics, args=(Argument(HOSTILE, HOSTILE),)),
+        }
+    )
+    found = tell(run, {metric.name: looks}, Verdict(HOSTILE, "bad", (HOSTILE,)), title=HOSTILE)
+    text = page.page(found)
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "\u202e" not in text
+    assert "\x00" not in text
+    assert parsed(text).find(".//script") is None
+    drawing = sheet.svg_sheet(found, found.metrics)
+    assert "<script" not in drawing
+    assert ElementTree.fromstring(drawing).tag == f"{SVG}svg"
+    assert png.png_sheet(found, found.metrics[:1]).startswith(b"\x89PNG")
+
+
+def test_secrets_stay_where_they_are(new_run: Make) -> None:
+    web = {
+        "url": "http://a",
+        "headers": [{"key": "X-Api", "value": "s3cret"}, {"key": "Accept", "value": "text/plain"}],
+    }
+    metric = Metric("m", provider={"web": {**web, "authentication": {"token": "s3cret"}}})
+    text = page.page(story_of(new_run, (metric, MetricResult("m"))))
+    assert "s3cret" not in text
+    assert "text/plain" in text
+
+
+def test_a_standalone_picture(full: Story) -> None:
+    for theme in ("auto", "light", "dark"):
+        text = sheet.svg_sheet(full, full.metrics, theme)
+        root = ElementTree.fromstring(text)
+        assert root.tag == f"{SVG}svg"
+        assert len(root.findall(f".//{SVG}desc")) == 1 + sum(len(metric.charts) for metric in full.metrics)
+        assert ("prefers-color-scheme" in text) is (theme == "auto")
+        assert text.count("http") == 1 + text.count("http_requests")  # the name space alone
+
+
+def test_png_draws_without_a_browser(full: Story) -> None:
+    """A picture of the same height as the SVG, at its resolution; light and dark differ."""
+    one = full.metrics[:1]
+    light, dark = (png.png_sheet(full, one, theme) for theme in ("light", "dark"))
+    width, height = struct.unpack(">II", light[16:24])
+    drawn = ElementTree.fromstring(sheet.svg_sheet(full, one)).attrib
+    assert width == pytest.approx(float(drawn["width"]) * png.DPI / png.INCH, abs=2)
+    assert height == pytest.approx(float(drawn["height"]) * png.DPI / png.INCH, rel=0.05)
+    assert light != dark
+
+
+def test_a_picture_has_an_end(conditions: Make, new_run: Make) -> None:
+    found = story_of(new_run, *(conditions(f"m{i}", ["0.01"]) for i in range(sheet.MOST_CHARTS + 1)))
+    with pytest.raises(ValueError, match="61 metrics are too many for one picture"):
+        sheet.svg_sheet(found, found.metrics)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {},  # nothing measured yet
+        {"spec_metrics": ["m"]},
+        {"phase": Phase.ERROR, "message": "Analysis spec invalid: no metrics"},
+    ],
+)
+def test_runs_with_nothing_to_draw(new_run: Make, run: dict[str, Any]) -> None:
+    metrics = [Metric(name, provider={"web": {"url": "http://a"}}) for name in run.pop("spec_metrics", [])]
+    found = tell(new_run(metrics, [], **run), {}, Verdict("PENDING", "idle"))
+    parsed(page.page(found))
+    assert all(metric.tally == "not measured" for metric in found.metrics)
+
+
+def test_the_same_run_gives_the_same_bytes(full: Story) -> None:
+    assert page.page(full) == page.page(full)
+    assert png.png_sheet(full, full.metrics[-1:]) == png.png_sheet(full, full.metrics[-1:])
