@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib.metadata
 import os
 import signal
@@ -197,6 +198,8 @@ async def _serve(settings: Settings, parts: Parts, stop: "Stop") -> int:
         tls=settings.tls_certificate is not None,
         version=importlib.metadata.version("tidegate"),
     )
+    gc.collect()
+    gc.freeze()  # what is here now stays: full collections need not walk it again and again
     await stop.wait()
     _log.info("draining", seconds=settings.drain_seconds, signal=stop.signal)
     asyncio.get_running_loop().call_later(settings.drain_seconds + settings.drain_delay_seconds, os._exit, 1)
