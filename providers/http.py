@@ -4,7 +4,8 @@ It promises: the whole answer within one deadline (waiting for a place, resolvin
 body no larger than its cap before and after decompression, no redirect followed, no proxy taken from the environment
 unless asked, no connection to an address the operator's policy denies (judged when a name resolves and again on
 the connected socket, before a byte of the request leaves), and errors that are sentences without secrets.
-It does not retry: the engine does. The one exception is a kept connection that the server had already closed.
+It does not retry: the engine does. The one exception is a kept connection that the server had already closed: what
+was sent on it is sent once more.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import socket
 import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +33,9 @@ from providers.tls import LONGEST_PROBE, VERIFIED, Contexts, Tls, explain
 
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 """Resolves a host name to addresses in text form. Raises OSError if it cannot."""
+
+_opened: ContextVar[bool] = ContextVar("opened", default=False)
+"""Whether the request this task sends opened its connection: `aiohttp` does not tell, short of tracing each step."""
 
 KEEP_ALIVE = 30.0  # seconds an idle connection is kept: longer than most intervals, shorter than most servers' limit
 
@@ -162,6 +167,7 @@ class Http:
         session = self._session or self._open()
         again = request.replay
         while True:
+            _opened.set(False)
             try:
                 answer = await session.request(
                     request.method,
@@ -175,7 +181,7 @@ class Http:
                 break
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # a connection that was kept and that the server closed meanwhile; nothing was answered on it
-                if not again or isinstance(error, aiohttp.ClientConnectorError):
+                if not again or _opened.get() or isinstance(error, aiohttp.ClientConnectorError):
                     raise
                 again = False
         try:
@@ -207,6 +213,8 @@ class Http:
             timeout=aiohttp.ClientTimeout(total=None),  # `send` holds the deadline, for all steps at once
             headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
         )
+        # its own repetition of a GET would also repeat what a fresh connection refused, and hide it from us
+        self._session._retry_connection = False
         return self._session
 
     async def _addresses(self, host: str, port: int) -> list[str]:
@@ -263,6 +271,7 @@ class _GuardedConnector(aiohttp.TCPConnector):
         host = (req.proxy or req.url).raw_host or ""
         if is_literal(host) and not self._policy.allows(host, host):
             raise not_allowed(host)
+        _opened.set(True)
         protocol = await super()._create_connection(req, traces, timeout)
         peer = protocol.transport.get_extra_info("peername") if protocol.transport else None
         if peer is None or not self._policy.allows(str(peer[0]), host):

@@ -195,8 +195,7 @@ async def test_failures(
     assert message in str(caught.value)
     assert caught.value.reason == reason
     assert len(str(caught.value)) < 450
-    if behaviour != "close":  # a kept connection may have been closed long before: that alone is asked again
-        assert len(backend.seen) == 1
+    assert len(backend.seen) == 1
 
 
 @pytest.mark.parametrize(

@@ -333,27 +333,55 @@ async def test_cancelled_in_the_middle(http: Http, backend: Any) -> None:
     assert (await ask(http, backend.url("ok"), 5, concurrency=1)).status == 200
 
 
-@pytest.mark.parametrize(("method", "replay", "requests"), [("POST", True, 2), ("POST", False, 1)])
-async def test_a_kept_connection_that_was_closed(
-    http: Http, backend: Any, response: Callable[..., bytes], method: str, replay: bool, requests: int
-) -> None:
-    """The server closes an idle connection at the moment we use it: a query is sent once more, a token request not."""
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize(
+    ("answers", "replay", "asked", "fails"),
+    [
+        # a fresh connection on which nothing is answered is the server's doing: not asked again
+        (0, True, 1, True),
+        (0, False, 1, True),
+        # a kept one that the server closes at the moment we use it: a query is sent once more, on a fresh connection
+        (1, True, 2, False),
+        (1, False, 1, True),
+    ],
+)
+async def test_a_connection_that_was_closed(
+    http: Http, backend: Any, response: Callable[..., bytes],
+    method: str, answers: int, replay: bool, asked: int, fails: bool,
+) -> None:  # fmt: skip
+    """`answers`: how many requests the server answers on each connection before it closes it."""
     answered = response({"ok": True})
 
-    async def once_per_connection(seen: Any, writer: asyncio.StreamWriter) -> None:
-        if sum(one.connection == seen.connection for one in backend.seen) > 1:
+    async def few_per_connection(seen: Any, writer: asyncio.StreamWriter) -> None:
+        if sum(one.connection == seen.connection for one in backend.seen) > answers:
             writer.close()
         else:
             writer.write(answered)
 
-    url = backend.url(once_per_connection)
-    await ask(http, url, method=method, body=b"x", replay=replay)
-    if replay:
+    url = backend.url(few_per_connection)
+    for _ in range(answers):
         assert (await ask(http, url, method=method, body=b"x", replay=replay)).status == 200
-    else:
-        with pytest.raises(Unreachable):
+    before = len(backend.seen)
+    if fails:
+        with pytest.raises(Unreachable, match="closed without an answer"):
             await ask(http, url, method=method, body=b"x", replay=replay)
-    assert len(backend.seen) == 1 + requests
+    else:
+        assert (await ask(http, url, method=method, body=b"x", replay=replay)).status == 200
+    assert len(backend.seen) - before == asked
+
+
+async def test_it_is_sent_again_no_more_than_once(http: Http, backend: Any, response: Callable[..., bytes]) -> None:
+    """The kept connection is closed, and so is the fresh one after it."""
+    answered = response({"ok": True})
+
+    async def first_only(seen: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(answered) if len(backend.seen) == 1 else writer.close()
+
+    url = backend.url(first_only)
+    await ask(http, url)
+    with pytest.raises(Unreachable):
+        await ask(http, url)
+    assert [one.connection for one in backend.seen] == [0, 0, 1]
 
 
 async def test_a_bomb_needs_little_memory(http: Http, backend: Any) -> None:
