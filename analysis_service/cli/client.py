@@ -48,7 +48,7 @@ _REFUSALS = (
 class Client:
     """`host:port`, plain for loopback; TLS with the system's roots or `ca` otherwise.
 
-    reconnect_seconds: how long a watch waits for a service that does not answer.
+    reconnect_seconds: how long a service that does not answer is waited for.
     """
 
     def __init__(
@@ -78,13 +78,16 @@ class Client:
         self, method: Callable[..., Reply], request: Any, seconds: float = CALL_SECONDS, tries: int = TRIES
     ) -> Reply:
         """One call; repeated while the service is unreachable. Every call of ours is idempotent."""
+        began = time.monotonic()
         for attempt in range(tries):
             try:
                 return method(request, timeout=seconds)
             except grpc.RpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == tries - 1:
+                pause = 0.1 * 4**attempt
+                tired = attempt == tries - 1 or time.monotonic() + pause - began > self._reconnect_seconds
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or tired:
                     raise server_error(error, self.address) from None
-                time.sleep(0.1 * 4**attempt)
+                time.sleep(pause)
         raise AssertionError("unreachable")
 
     def watch(self, run: str, seconds: float) -> Iterator[pb.AnalysisRun]:

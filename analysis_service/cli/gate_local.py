@@ -7,19 +7,32 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
+import click
+
 from analysis_service.api.convert import run_name
 from analysis_service.api.creation import CreateRun
 from analysis_service.api.errors import ApiError
 from analysis_service.cli.documents import joined
 from analysis_service.cli.gate import CannotRun, Request
 from analysis_service.cli.outcome import Outcome
-from analysis_service.config import ConfigError, Settings
+from analysis_service.config import ARGO_VARIABLES, ConfigError, Settings
 from analysis_service.core.model import Run
 from analysis_service.main import Parts, StartError, compose
 from analysis_service.telemetry import configure_logging
 
 _CALLERS_MOVE = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "ALREADY_EXISTS"})
 _DRAIN_SECONDS = 1.0
+_VARIABLES = frozenset(
+    f"TIDEGATE_{name}"
+    for name in (
+        "STRICT",
+        "ALLOW_PRIVATE_ADDRESSES",
+        "ALLOW_LOOPBACK_ADDRESSES",
+        "SECRETS_DIRECTORY",
+        "CONTROLLER_NAMESPACE",
+        "MAX_QUESTIONS_IN_FLIGHT",
+    )
+)
 WHERE_SECRETS_ARE = (
     "Secrets come from the environment, as TIDEGATE_SECRET_<NAME>__<KEY>, "
     "or from files NAME/KEY below TIDEGATE_SECRETS_DIRECTORY."
@@ -41,7 +54,7 @@ class Local:
         while (state := seen.get()) is not None:
             if isinstance(state, ApiError):
                 raise cannot_run(state)
-            if isinstance(state, ConfigError | StartError):
+            if isinstance(state, StartError):
                 raise CannotRun(Outcome.BAD_SPEC, str(state))
             if isinstance(state, BaseException):
                 raise state
@@ -65,12 +78,14 @@ def cannot_run(error: ApiError) -> CannotRun:
 
 
 def settings(strict: bool, prometheus: str) -> Settings:
-    """What a service would read from its environment, without a store, a port or a log."""
-    environ = dict(os.environ)
+    """What concerns a question, from the environment; where a service listens and keeps its runs does not."""
+    known = {name: value for name, value in os.environ.items() if name in ARGO_VARIABLES or name in _VARIABLES}
     if prometheus:
-        environ["ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"] = prometheus
-    environ.pop("TIDEGATE_STORE", None)
-    return Settings.from_environment(environ, store="memory:", strict=strict or None)
+        known["ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"] = prometheus
+    try:
+        return Settings.from_environment(known, store="memory:", strict=strict or None)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _work(request: Request, seen: "queue.SimpleQueue[Run | BaseException | None]") -> None:

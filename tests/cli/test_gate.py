@@ -118,6 +118,21 @@ def test_arguments(
     assert "s3cr3t" not in done.out + done.err
 
 
+def test_settings_of_a_service_are_no_business_of_a_check(
+    inside: Callable[..., Any], template: Callable[..., Path], metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = template(metrics["web"]("json/0.01", consecutiveErrorLimit=0))
+    monkeypatch.setenv("TIDEGATE_LISTEN", "0.0.0.0:7443")  # a service would refuse this without TLS
+    monkeypatch.setenv("TIDEGATE_STORE", "redis:")
+    assert inside("check", path).code == 0
+    monkeypatch.setenv("TIDEGATE_ALLOW_LOOPBACK_ADDRESSES", "perhaps")
+    for command in ("check", "render", "query"):
+        done = inside(command, path)
+        assert (done.code, "TIDEGATE_ALLOW_LOOPBACK_ADDRESSES: 'perhaps' is neither" in done.err) == (2, True)
+    monkeypatch.setenv("TIDEGATE_ALLOW_LOOPBACK_ADDRESSES", "false")
+    assert inside("check", path).code == 20  # what was denied is denied
+
+
 def test_a_wrong_template(inside: Callable[..., Any], template: Callable[..., Path], metrics: Metrics) -> None:
     """Where, what, what would work; a report all the same, for whoever reads the file."""
     path = template(metrics["web"]("json/0.01", "results < 1", succesCondition="x"))

@@ -1,6 +1,7 @@
 """`tidegate lint`: what it reads, what it writes, how it exits. What it finds is tests/core's and tests/templates'."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,17 @@ def test_text(inside: Callable[..., Any], folder: Path) -> None:
     assert "^^^^" in done.out
     assert "Did you mean 'successCondition'?" in done.out
     assert "[TG022 UnknownField]" in done.out
+
+
+def test_colours() -> None:
+    from analysis_service.cli import lint_text
+    from analysis_service.core.lint import lint
+
+    checked = [("bad.yaml", BAD.encode(), lint(BAD)), ("doubtful.yaml", DOUBTFUL.encode(), lint(DOUBTFUL))]
+    colored = lint_text.write(checked, color=True)
+    assert "\x1b[31mbad.yaml:7: " in colored
+    assert "\x1b[33mdoubtful.yaml:" in colored
+    assert re.sub(r"\x1b\[\d+m", "", colored) == lint_text.write(checked)
 
 
 def test_json(inside: Callable[..., Any], folder: Path) -> None:

@@ -1,9 +1,11 @@
 """The command against a real service: the same verdicts, and what happens when the service does not play along."""
 
+import contextlib
 import json
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -125,7 +127,8 @@ def test_no_service(
     address: str, options: tuple[str, ...], code: int, inside: Callable[..., Any], template: Callable[..., Path],
     metrics: Metrics,
 ) -> None:  # fmt: skip
-    done = inside("check", template(metrics["web"]("json/0.01")), "--server", address, *options)
+    path = template(metrics["web"]("json/0.01"))
+    done = inside("check", path, "--server", address, "--reconnect", "200ms", *options)
     assert done.code == code, done
     assert f"no service answers at {address}" in done.out
 
@@ -261,3 +264,98 @@ def test_watch_leaves_the_run_alone(
     assert "goes on" in err
     assert runs(inside, service, "--namespace", "watched")[0]["phase"] == "RUNNING"
     assert "asked to end" in inside("runs", "terminate", run["id"], *where).out
+
+
+class Cut:
+    """Stands between the command and the service, and dies after so many bytes of the service's answers."""
+
+    def __init__(self, address: str, allowed: int) -> None:
+        host, _, port = address.rpartition(":")
+        self._target = (host, int(port))
+        self._left = allowed
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._threads = [threading.Thread(target=self._accept)]
+        self._open: list[socket.socket] = []
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                ours, _ = self._listener.accept()
+                theirs = socket.create_connection(self._target)
+            except OSError:
+                return
+            self._open += [ours, theirs]
+            for source, target, counted in ((ours, theirs, False), (theirs, ours, True)):
+                thread = threading.Thread(target=self._pump, args=(source, target, counted))
+                self._threads.append(thread)
+                thread.start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if counted:
+                    data, over = data[: max(self._left, 0)], len(data) > self._left
+                    self._left -= len(data)
+                    target.sendall(data)
+                    if over:
+                        return self.close()
+                else:
+                    target.sendall(data)
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        for one in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def join(self) -> None:
+        self.close()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 9, 60, 200, 400, 800, 1100, 1300, 1500, 2500])
+@pytest.mark.parametrize(("value", "verdict"), [("0.01", 0), ("0.08", 10)])
+def test_an_answer_that_is_cut(
+    allowed: int, value: str, verdict: int, inside: Callable[..., Any], template: Callable[..., Path],
+    metrics: Metrics, service: Any,
+) -> None:  # fmt: skip
+    """Wherever the connection to the service breaks for good: the whole verdict was read, or there is none."""
+    proxy = Cut(service.address, allowed)
+    try:
+        done = inside(
+            "check", template(metrics["web"](f"json/{value}")), "--server", proxy.address, "--reconnect", "100ms",
+            "-o", "json",
+        )  # fmt: skip
+    finally:
+        proxy.join()
+    data = json.loads(done.out)
+    whole = (verdict, "Failed" if verdict else "Successful")
+    assert (done.code, data["phase"]) in {(20, "Pending"), (20, "Running"), whole}
+    assert data["passed"] is (done.code == 0)
+
+
+def test_the_cut_can_be_survived(
+    inside: Callable[..., Any], template: Callable[..., Path], metrics: Metrics, service: Any
+) -> None:
+    proxy = Cut(service.address, 1 << 20)
+    try:
+        done = inside("check", template(metrics["web"]("json/0.01")), "--server", proxy.address)
+    finally:
+        proxy.join()
+    assert done.code == 0
+
+
+def test_serve_says_why_it_does_not(tidegate: Callable[..., Any], service: Any, tmp_path: Path) -> None:
+    taken = tidegate("serve", "--store", "memory:", "--listen", service.address, "--admin-listen", "127.0.0.1:0")
+    assert (taken.code, taken.out) == (2, "")
+    assert f"cannot listen on {service.address}" in taken.err
+    (tmp_path / "runs.db").write_bytes(b"not a database" * 1000)
+    broken = tidegate("serve", "--store", f"sqlite:{tmp_path}/runs.db", "--listen", "127.0.0.1:0")
+    assert (broken.code, broken.out) == (20, "")
+    assert "The store cannot be opened: " in broken.err
+    assert "Traceback" not in taken.err + broken.err
