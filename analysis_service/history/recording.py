@@ -7,7 +7,8 @@ spec without `authentication`, `headers` and `secretRef`.
 import hashlib
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,7 +17,7 @@ import msgspec
 
 from analysis_service.history.base import Asked, Frame, Series, is_scalar
 from analysis_service.history.frames import spacing
-from providers.base import Answer, BadQuery, NoData
+from providers.base import Answer, BadQuery, Context, NoData, Provider, Spec
 from providers.redact import Redactor
 
 PRIVATE = frozenset({"authentication", "headers", "secretRef"})
@@ -62,11 +63,12 @@ class Recorder:
         *,
         metric: str = "",
         masked: Sequence[str] = (),
+        with_query: bool = True,
     ) -> None:
         """masked: secrets that were filled into the spec; they are never written."""
         hide = Redactor(masked)
         spec: object = next(iter(provider.values()), None)
-        query = str(spec.get("query", spec.get("url", ""))) if isinstance(spec, Mapping) else ""
+        query = str(spec.get("query", spec.get("url", ""))) if isinstance(spec, Mapping) and with_query else ""
         if isinstance(answer, Exception):
             line = Line(at, key_of(provider), metric, hide(query), error=hide(str(answer)))
         else:
@@ -152,3 +154,47 @@ class RecordingHistory:
 
     def close(self) -> None:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A provider whose answers are written down. The query's text is not: it may hold what was a secret."""
+
+    provider: Provider
+    recorder: Recorder
+
+    @property
+    def name(self) -> str:
+        return self.provider.name
+
+    def check(self, spec: Spec) -> list[str]:
+        return self.provider.check(spec)
+
+    def describe(self, spec: Spec) -> Mapping[str, str]:
+        return self.provider.describe(spec)
+
+    def timeout_seconds(self, spec: Spec) -> float:
+        return self.provider.timeout_seconds(spec)
+
+    def credentials(self, spec: Spec, context: Context) -> str:
+        return self.provider.credentials(spec, context)
+
+    async def query(self, spec: Spec, context: Context) -> Answer:
+        answer = await self.provider.query(spec, context)
+        self.recorder.add({self.name: spec}, context.at, answer, with_query=False)
+        return answer
+
+    async def close(self) -> None:
+        await self.provider.close()
+
+
+def recorded(load: Callable[[str], Provider], recorder: Recorder) -> Callable[[str], Provider]:
+    """`Asker.load` that writes down what every provider answers."""
+    made: dict[str, Provider] = {}
+
+    def get(name: str) -> Provider:
+        if name not in made:
+            made[name] = Recorded(load(name), recorder)  # type: ignore[assignment]
+        return made[name]
+
+    return get
