@@ -47,6 +47,7 @@ T = TypeVar("T")
 PLAN = "compare.plan"  # metadata: the settings, fixed before the first look
 LAST_LOOK = "compare.lastLook"  # metadata: number and time of the last look: says which state belongs to it
 FORECAST = "forecast"
+GUARANTEE = "guarantee"
 KEPT_STATES = 20_000  # comparisons whose state is kept in memory; beyond that it is read from the store again
 PAGE = 500
 _STARTED = "scrape.started"
@@ -167,17 +168,16 @@ class Comparer:
             elapsed_seconds=(at - started).total_seconds(),
         )
 
-        def judged() -> tuple[fold.State, telling.Ending, str, Look]:
+        def judged() -> tuple[fold.State, telling.Ending, dict[str, str], Look]:
             state, told = fold.step(setup, held.state, look)
             ending = telling.after_look(setup, metric, told, over=over)
-            forecast = "" if FORECAST in base.metadata else telling.outlook(setup, told)
-            return state, ending, forecast, fold.stored(look, told)
+            notes = {"looks": str(look.number), LAST_LOOK: _mark(look.number, at), GUARANTEE: telling.guarantee(told)}
+            if FORECAST not in base.metadata:
+                notes[FORECAST] = telling.outlook(setup, told)
+            return state, ending, notes, fold.stored(look, told)
 
-        state, ending, forecast, kept = await self._judge(judged, heavy=spec.once or spec.test in _IN_THREAD)
-        metadata[LAST_LOOK] = _mark(look.number, at)
-        metadata["looks"] = str(look.number)
-        if forecast:
-            metadata[FORECAST] = forecast
+        state, ending, notes, kept = await self._judge(judged, heavy=spec.once or spec.test in _IN_THREAD)
+        metadata |= {key: text for key, text in notes.items() if text}
         slot = (run.id, task.name, task.ordinal)
         if ending.phase is Phase.RUNNING:
             self._hold(slot, _Held(held.provider, setup, state, metadata[LAST_LOOK]))

@@ -26,7 +26,7 @@ def provider_findings(metric: Metric, path: str) -> Iterator[Finding]:
         if name == "compare":
             found = list(_compare(metric, spec, where, path))
             yield from found
-            if not found or found[0][0] == "SingleLook":
+            if all(code in ("SingleLook", "CannotFail") for code, *_ in found):
                 yield from _as_a_whole(metric, spec, where)
 
 

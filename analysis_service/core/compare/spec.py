@@ -244,7 +244,7 @@ def _planned(
     if fixed and longest is None:
         raise SpecError(f"{test} decides at maxDuration, which is missing")
     if fixed and looks is not None and looks > 1 and (spending is None or test == KAYENTA):
-        remedy = "it has no spending rule" if test == KAYENTA else "name a spending rule, such as obrien-fleming"
+        remedy = "it has no spending rule" if test == KAYENTA else "name a spending rule (spending: obrien-fleming)"
         raise SpecError(f"looks: {test} is made for a single look; looked at {looks:g} times it raises false alarms, "
                         f"so {remedy} or use a sequential test")  # fmt: skip
     return (int(looks) if looks is not None else None), spending

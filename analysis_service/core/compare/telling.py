@@ -1,6 +1,7 @@
 """What a comparison came to, for people and for Argo: phase, value, sentence, and what goes into the record."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -55,7 +56,7 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
     """What a comparison that is ended from outside comes to: it goes by what was shown until then."""
     name, spec, seen = setup.name, setup.spec, state.verdict
     so_far = ""
-    if evidence is not None:
+    if evidence is not None and evidence.used:
         said = sentence.sentence(setup.plan, name, evidence, seen, interval_seconds=_seconds(spec.interval))
         so_far = said.removeprefix(f"{name}: ")
     looks = f"{state.looks} look{'' if state.looks == 1 else 's'}"
@@ -119,9 +120,42 @@ def _sentence(setup: Setup, told: Told, *, ends: bool) -> str:
         return f"{name}: {told.comparison.reason.removeprefix(name + ': ')}"
     if told.evidence is None:
         return f"{name}: look {told.look.number} taken; {spec.test} decides at {_planned_text(spec)}"
-    return sentence.sentence(
+    text = sentence.sentence(
         setup.plan, name, told.evidence, told.verdict, over=ends, interval_seconds=_seconds(spec.interval)
     )
+    return f"{text} {_seen(spec, told.evidence)}".rstrip()
+
+
+def _seen(spec: Spec, evidence: Evidence) -> str:
+    """What the evidence rests on: both arms' numbers, and how many looks had any."""
+    if not evidence.used:
+        return ""
+    number = sentence.number
+    sizes = (evidence.canary_total, evidence.stable_total)
+    if spec.shape == "counts":
+        counts = zip(("canary", "stable"), (evidence.canary_events, evidence.stable_events), sizes, strict=True)
+        arms = [f"{arm} {x:.10g} of {n:.10g} ({number(100 * x / n)}%)" for arm, x, n in counts if n > 0]
+    elif evidence.quantiles:
+        canary = _quantiles([(found.q, found.canary) for found in evidence.quantiles])
+        stable = _quantiles([(found.q, found.stable) for found in evidence.quantiles])
+        arms = [f"canary {canary} (n={sizes[0]:.10g})", f"stable {stable} (n={sizes[1]:.10g})"]
+    else:
+        levels = zip(("canary", "stable"), (evidence.level, evidence.baseline), sizes, strict=True)
+        arms = [f"{arm} {number(value)} (n={n:.10g})" for arm, value, n in levels if value is not None]
+    dropped = f", {evidence.dropped} without usable data" if evidence.dropped else ""
+    looks = f"{evidence.used} look{'' if evidence.used == 1 else 's'}{dropped}"
+    return f"Seen: {', '.join([*arms, looks])}."
+
+
+def _quantiles(values: Sequence[tuple[float, float | None]]) -> str:
+    return " ".join(f"p{100 * q:g} {sentence.number(value)}" for q, value in values if value is not None)
+
+
+def guarantee(told: Told) -> str:
+    """The grade of the guarantee, and whether history stands behind it: part of every result."""
+    if told.evidence is None:
+        return told.comparison.grade if told.comparison is not None else ""
+    return told.evidence.grade if told.evidence.calibrated else f"{told.evidence.grade}, uncalibrated"
 
 
 def _planned_text(spec: Spec) -> str:

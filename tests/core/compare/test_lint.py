@@ -1,0 +1,49 @@
+"""What is said of a comparison before it runs."""
+
+from typing import Any
+
+import pytest
+
+from analysis_service.core.model import Metric, Template
+from analysis_service.core.problems import problems
+
+
+def template(metric: dict[str, Any] | None = None, score: Any = None, **spec: Any) -> Template:
+    whole: dict[str, Any] = {
+        "arms": {"canary": {"v": "a"}, "stable": {"v": "b"}},
+        "gauge": {"scrape": {"targets": ["http://x/{{arm.v}}"], "query": "q"}},
+        "margin": {"relative": 0.1},
+        "maxDuration": "10m",
+        **spec,
+    }
+    whole = {key: value for key, value in whole.items() if value is not None}
+    fields: dict[str, Any] = {"name": "m", "interval": "30s", **(metric or {})}
+    return Template("t", metrics=(Metric(provider={"compare": whole}, **fields),), score=score)
+
+
+RATE = {"prometheus": {"query": "sum(rate(x[5m]))"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "codes"),
+    [
+        (template(), []),
+        (template(until="terminated", maxDuration=None), []),  # ends when the run is terminated
+        (template(maxDuration=None), ["Required"]),
+        (template({"failure_limit": 1}), ["CannotFail"]),
+        (template({"failure_limit": 0, "count": 1}), []),
+        (template({"count": 2}), ["ComparisonCount"]),
+        (template(test="fisher-exact"), ["SingleLook", "BadComparison"]),  # a gauge has no counts
+        (template(test="welch", looks=5), ["BadComparison"]),
+        (template(test="welch", looks=5, spending="pocock"), []),
+        (template(gauge={"scrape": {"targets": ["http://x"], "query": "q", "as": "rate"}}), ["BadComparison"]),
+        (template(arms={"canary": {"v": "a"}, "stable": {}}), ["BadComparison"]),
+        (template(gauge=None, counts={"events": RATE, "totals": RATE}), ["OverlappingLooks"]),
+        # an argument may turn out to be anything
+        (template(direction="{{args.d}}"), []),
+        (template(score={"scoreThresholds": {"pass": 50, "marginal": 90}}), ["BadScore"]),
+        (template(score={"scoreThresholds": {"pass": 90, "marginal": 50}}), []),
+    ],
+)
+def test_problems(given: Template, codes: list[str]) -> None:
+    assert sorted(p.code for p in problems(given)) == sorted(codes)

@@ -1,0 +1,142 @@
+"""Reading a comparison: defaults, and what is refused."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from analysis_service.core.compare.spec import SpecError, comparison_of, parse, plan_of, share_of
+from analysis_service.core.model import Metric
+from analysis_service.core.statistics.plan import Margin
+
+EVERY = timedelta(seconds=30)
+
+
+def written(**fields: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "arms": {"canary": {"hash": "new"}, "stable": {"hash": "old"}},
+        "counts": {
+            "events": {"prometheus": {"query": 'errors{hash="{{arm.hash}}"}'}},
+            "totals": {"prometheus": {"query": 'requests{hash="{{arm.hash}}"}'}},
+        },
+        "margin": {"relative": 0.5},
+        "maxDuration": "20m",
+    }
+    spec |= fields
+    return {key: value for key, value in spec.items() if value is not None}
+
+
+GAUGE = {"counts": None, "gauge": {"web": {"url": "http://x/{{arm.hash}}"}}}
+HISTOGRAM = {"counts": None, "histogram": {"prometheus": {"query": "b"}}}
+
+
+def test_defaults() -> None:
+    spec = parse(written(), EVERY)
+    plan = plan_of(spec, 1.0)
+    assert (spec.shape, spec.test, spec.until, spec.missing) == ("counts", "sequential-rate-ratio", "verdict", "skip")
+    assert (plan.alpha, plan.beta, plan.fail_at, plan.min_bake, plan.planned_looks) == (0.05, 0.05, "noharm", 0.25, 40)
+    assert plan.margin == Margin(relative=0.5)
+    assert [(ask.arm, ask.part, ask.union["prometheus"]["query"]) for ask in spec.asks] == [
+        ("canary", "events", 'errors{hash="new"}'),
+        ("canary", "totals", 'requests{hash="new"}'),
+        ("stable", "events", 'errors{hash="old"}'),
+        ("stable", "totals", 'requests{hash="old"}'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "test", "fail_at"),
+    [
+        ({}, "sequential-rate-ratio", "noharm"),
+        (GAUGE, "sequential-t", "margin"),
+        (HISTOGRAM, "sequential-histogram", "margin"),
+        ({"arms": {"canary": {"hash": "new"}}, "objective": 0.01}, "objective", "noharm"),
+        ({"failAt": "margin"}, "sequential-rate-ratio", "margin"),
+        # what was filled in by an argument is text
+        ({"alpha": "0.01", "margin": {"relative": "0.2"}, "minBake": "0.5"}, "sequential-rate-ratio", "noharm"),
+    ],
+)
+def test_the_shape_of_the_data_picks_the_test(fields: dict[str, Any], test: str, fail_at: str) -> None:
+    spec = parse(written(**fields), EVERY)
+    assert (spec.test, plan_of(spec, 1.0).fail_at) == (test, fail_at)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"margin": None}, "margin is missing"),
+        ({"margin": {}}, "exactly one of relative, absolute"),
+        ({"margin": {"relative": -1}}, "relative: a number from 0 up is wanted, found -1"),
+        ({"maxDuration": None}, "maxDuration is missing"),
+        ({"maxDuration": "20"}, "maxDuration: time: missing unit"),
+        ({"maxDuration": "0s"}, "maxDuration: a duration above 0"),
+        ({"arms": {}}, "arms.canary is missing"),
+        ({"arms": {"canary": {}, "stable": {}}}, "arms.canary: failed to resolve {{arm.hash}}"),
+        ({"arms": {"canary": {"hash": "a"}}}, "objective is missing"),
+        ({**GAUGE, "arms": {"canary": {"hash": "a"}}}, "arms.stable is missing"),
+        ({"gauge": {"web": {}}}, "exactly one of counts, histogram, gauge"),
+        ({"test": "sequential-t"}, "test 'sequential-t' cannot use counts"),
+        ({**GAUGE, "test": "fisher-exact"}, "cannot use gauge"),
+        ({"alpha": 0}, "alpha: a probability above 0"),
+        ({"alpha": "many"}, "alpha: a number is wanted, found 'many'"),
+        ({"direction": "up"}, "direction: one of increase, decrease, either is wanted"),
+        ({**GAUGE, "test": "welch", "looks": 5}, "welch is made for a single look"),
+        ({**GAUGE, "test": "kayenta", "looks": 5, "spending": "pocock"}, "it has no spending rule"),
+        ({**GAUGE, "test": "welch", "until": "terminated", "maxDuration": None}, "welch decides at maxDuration"),
+        ({"canaryWeight": 120}, "canaryWeight: a number from 0 to 100"),
+        (
+            {"counts": {"events": {"prometheus": {"query": "rate(x[1m])"}}, "totals": {"prometheus": {"query": "x"}}}},
+            "both be counters",
+        ),
+        ({"counts": {"events": {"scrape": {"as": "delta", "query": "x"}}, "totals": {}}}, "scrape.as: delta"),
+        ({"counts": {"events": {"web": {"url": "x"}}}}, "counts.totals: exactly one provider"),
+    ],
+)
+def test_what_is_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError) as error:
+        parse(written(**fields), EVERY)
+    assert said in str(error.value)
+
+
+def test_an_interval_is_needed() -> None:
+    with pytest.raises(SpecError, match="interval"):
+        parse(written(), None)
+
+
+def test_scrapes_read_values() -> None:
+    union = {"scrape": {"targets": ["http://{{arm.hash}}/metrics"], "query": "x_total"}}
+    spec = parse(written(counts={"events": union, "totals": {"plugin": union}}), EVERY)
+    assert spec.asks[0].union == {"scrape": {"targets": ["http://new/metrics"], "query": "x_total", "as": "value"}}
+    assert spec.asks[1].union["plugin"]["scrape"]["as"] == "value"
+
+
+def test_a_comparison_may_stand_under_plugin() -> None:
+    assert comparison_of({"plugin": {"compare": {"x": 1}}}) == {"x": 1}
+    assert comparison_of({"prometheus": {}}) is None
+
+
+def metric(name: str, weight: float | None = None, *, vital: bool = False, **fields: Any) -> Metric:
+    return Metric(name, interval="30s", provider={"compare": written(**fields)}, weight=weight, critical=vital)
+
+
+OTHER = Metric("plain", provider={"prometheus": {"query": "up"}})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "shares"),
+    [
+        ([(metric("a"), False)], {"a": 1.0}),
+        ([(metric("a"), False), (metric("b"), False)], {"a": 0.5, "b": 0.5}),
+        ([(metric("a"), False), (OTHER, False)], {"a": 1.0}),  # only comparisons spend alpha
+        ([(metric("a", 3), False), (metric("b"), False)], {"a": 0.75, "b": 0.25}),
+        ([(metric("a", 9, weightOf="3"), False), (metric("b"), False)], {"a": 0.75, "b": 0.25}),
+        ([(metric("a", vital=True), False), (metric("b"), False)], {"a": 0.8, "b": 0.2}),
+        ([(metric("a", critical=True), False), (metric("b"), False)], {"a": 0.8, "b": 0.2}),
+        # a dry run can fail nothing: it takes nothing from the others
+        ([(metric("a"), False), (metric("b"), True)], {"a": 1.0, "b": 1.0}),
+    ],
+)
+def test_alpha_is_shared_out(metrics: list[tuple[Metric, bool]], shares: dict[str, float]) -> None:
+    found = {name: share_of(name, metrics) for name in shares}
+    assert found == pytest.approx(shares)
+    assert sum(share_of(m.name, metrics) for m, dry in metrics if not dry and m.name != "plain") == pytest.approx(1.0)
