@@ -68,6 +68,8 @@ class Report:
 
     def data(self) -> dict[str, Any]:
         """The machine-readable result; names say what they mean."""
+        from analysis_service.report.queries import open_spec
+
         run = self.run
         return {
             "passed": self.passed,
@@ -85,6 +87,7 @@ class Report:
             "metrics": [metric_data(result) for result in self.metrics()],
             "policies": {**run.spec.policies, **self.policies.chosen()},
             "policyApplied": self.note,
+            "spec": open_spec(run.spec),
         }
 
 

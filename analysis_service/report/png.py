@@ -81,8 +81,9 @@ def _draw(figure: Any, story: Story, found: Sequence[sheet.Part], colors: Theme,
     for part in found:
         corner = figure.add_axes((sheet.MARGIN / width, 1 - (y + 22) / height, 22 / width, 22 / height))
         corner.set_axis_off()
+        corner.set(xlim=(0, 1), ylim=(0, 1))
         corner.plot([0.5], [0.5], _SYMBOLS[part.tone], color=colors[part.tone], markersize=14, clip_on=False)
-        corner.text(0.5, 0.47, _SIGNS[part.tone], color=colors["ground"], ha="center", va="center", weight="bold")
+        corner.text(0.5, 0.46, _SIGNS[part.tone], color=colors["ground"], ha="center", va="center", weight="bold")
         say(30, y + 16, f"{part.word}: {part.name}", "ink", 16, weight="bold")
         y += 36
         for line in part.sentence:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from analysis_service.core.compare.spec import SpecError, comparison_of, parse
-from analysis_service.core.model import MetricResult
+from analysis_service.core.model import MetricResult, RunSpec
 from analysis_service.core.prepare import Ready
 
 MASK = "***"
@@ -49,8 +49,16 @@ def asked(union: Mapping[str, Any]) -> tuple[str, str]:
     return "provider", ""
 
 
+def open_spec(spec: RunSpec) -> Any:
+    """The spec as plain data to hand around, free of secrets: enough to draw thresholds and limits again."""
+    return masked(msgspec.to_builtins(spec))
+
+
 def masked(value: Any, name: str = "") -> Any:
-    """The value without what a secret may stand in: values of headers, and of fields that are called like one."""
+    """The value without what a secret may stand in: values of headers, and of fields that are called like one.
+
+    `key` itself names a header, or where in a Secret to look.
+    """
     if isinstance(value, Mapping):
         header = isinstance(value.get("key"), str) and "value" in value
         if header:
@@ -59,6 +67,6 @@ def masked(value: Any, name: str = "") -> Any:
         return {key: masked(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [masked(inner, name) for inner in value]
-    if isinstance(value, str) and any(word in name.lower() for word in _SECRET):
+    if isinstance(value, str) and name != "key" and any(word in name.lower() for word in _SECRET):
         return MASK
     return value

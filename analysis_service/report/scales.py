@@ -11,6 +11,8 @@ from analysis_service.report.text import number
 TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400)
 DAY = 86_400
 _LEAST_DECADES = 1e-300  # below this a logarithmic axis has nothing to show
+_NEAR = 0.3  # of the largest value: so near to 0 an axis begins there
+_NARROWEST = 1e-290  # a stretch so short has no ticks that doubles could tell apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def linear_ticks(low: float, high: float, about: int) -> list[float]:
 
 
 def nice_step(width: float, about: int) -> float:
-    if not math.isfinite(width) or width <= 0:
+    if not math.isfinite(width) or width < _NARROWEST:
         return 0.0
     raw = width / max(about, 1)
     power = 10.0 ** math.floor(math.log10(raw))
@@ -139,8 +141,8 @@ def bounds(values: Iterable[float | None], *, pad: float = 0.08) -> tuple[float,
         room = abs(low) * 0.5 or 1.0
         return (0.0, 2 * low) if low > 0 else (low - room, low + room)
     room = (high - low) * pad
-    bottom = 0.0 if 0 <= low < 0.5 * high else low - room
-    top = 0.0 if 0.5 * low < high <= 0 else high + room
+    bottom = 0.0 if 0 <= low < _NEAR * high else low - room
+    top = 0.0 if _NEAR * low < high <= 0 else high + room
     return bottom, top
 
 

@@ -61,7 +61,8 @@ th{color:var(--soft);font-weight:600}
 details{margin:.2rem 0 .6rem}
 summary{cursor:pointer;color:var(--soft);font-size:.88rem}
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
-@media(max-width:40rem){figure .wide{overflow-x:auto}
+@media(max-width:40rem){.list td:nth-child(4),.list th:nth-child(4){display:none}.list td:nth-child(n){min-width:0}
+figure .wide{overflow-x:auto}
 figure svg.chart{min-width:36rem}.word{font-size:1.5rem}}
 @media print{html{font-size:11px}body{max-width:none;padding:0}figure,.banner,dl.facts>div{break-inside:avoid}
 section.metric{break-inside:auto}.scroll{max-height:none;overflow:visible}details:not([open]){display:none}

@@ -53,6 +53,8 @@ def test_a_page_of_a_result(result: Path, tmp_path: Path) -> None:
     ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
     assert '<div class="word">FAIL</div>' in text
     assert "0.00004" in text
+    assert "success &lt; 0.05" in text  # thresholds and limits come from the spec in the result
+    assert "At most 1 failure: 2 of 1 used" in text
 
 
 def test_a_name_of_its_own(result: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from analysis_service.report.layout import apart, band_runs, runs
         (0, 0.00004, 4, [0, 0.00001, 0.00002, 0.00003, 0.00004]),  # small rates keep their digits
         (-3, 7, 5, [-2, 0, 2, 4, 6]),
         (99.7, 100.4, 4, [99.8, 100, 100.2, 100.4]),  # never forced to include 0
+        (0, 2e-313, 4, [0]),  # what doubles cannot divide
         (5, 5, 4, [5]),  # nothing to divide
         (0, math.inf, 4, [0]),
     ],
