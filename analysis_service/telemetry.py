@@ -72,6 +72,17 @@ def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Forward) for handler in root.handlers):
+        root.addHandler(_Forward(logging.WARNING))
+
+
+class _Forward(logging.Handler):
+    """What libraries log (asyncio, grpc, aiohttp) comes out in the same shape."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = record.getMessage()
+        structlog.get_logger().log(record.levelno, event, logger=record.name, exc_info=record.exc_info)
 
 
 def _bounded(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import grpc
 import pytest
 from cryptography import x509
@@ -265,3 +266,30 @@ def test_client_certificates(start_service: Start, tmp_path: Path) -> None:
             stub.ListAnalysisRuns(LISTING, timeout=10)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         service.channel.close()
+
+
+def test_a_damaged_run_is_told_and_the_others_are_served(
+    start_service: Start, backend: Backend, tmp_path: Path
+) -> None:
+    """One byte of one stored run is flipped while the service is down."""
+    path = tmp_path / "store.db"
+    service = start_service(env={"TIDEGATE_STORE": f"sqlite:{path}"})
+    runs = [service.stub.CreateAnalysisRun(create(template(f"{backend.address}/v/1"))) for _ in range(2)]
+    for run in runs:
+        finished(service.stub, run.name)
+    service.signal(signal.SIGINT)
+    assert service.wait() == 0
+    database = apsw.Connection(str(path))
+    (status,) = database.execute("SELECT status FROM run WHERE id = ?", (runs[0].id,)).fetchone()
+    database.close()
+    flipped = status[:40] + bytes([status[40] ^ 1]) + status[41:]
+    data = path.read_bytes()
+    assert status in data
+    path.write_bytes(data.replace(status, flipped))
+    again = start_service(env={"TIDEGATE_STORE": f"sqlite:{path}"})
+    answer = refused(again.stub.GetAnalysisRun, pb.GetAnalysisRunRequest(name=runs[0].name))
+    assert (answer.code, answer.reason) == ("DATA_LOSS", "DATA_LOSS_DETECTED")
+    assert runs[0].id in answer.message
+    assert again.stub.GetAnalysisRun(pb.GetAnalysisRunRequest(name=runs[1].name)).phase == pb.SUCCESSFUL
+    fresh = again.stub.CreateAnalysisRun(create(template(f"{backend.address}/v/1")))
+    assert finished(again.stub, fresh.name).phase == pb.SUCCESSFUL
