@@ -217,6 +217,7 @@ def calibrate_gauge(canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0)
         noise_floor=floor,
         log_ratio=log_ratio,
         scale=float(clipped.std()),
+        lag_one=acf(clipped, 1)[1],
         baseline=float(np.median(s)),
         correlated=correlated(clipped),
     )

@@ -110,8 +110,8 @@ def fold(
     """
     sums = _floats(state.sums) + partition if state.sums else partition
     starts = state.starts
-    if not starts:
-        starts = _row(0, log_weight(0, plan.planned_looks) if plan.restarts else 0.0, 0.0, np.zeros(NODES))
+    if plan.restarts and not starts:
+        starts = _row(0, log_weight(0, plan.planned_looks), 0.0, np.zeros(NODES))
     square, expected = state.square, state.expected
     value, variance = residual
     if state.used:
@@ -199,7 +199,7 @@ class Logs(msgspec.Struct, frozen=True):
 
 def _since(state: CountState, temper: float) -> tuple[Array, Array]:
     """([events, S at the nodes] / phi since each start, the starts' rows)."""
-    rows = _rows(state.starts)
+    rows = _rows(state.starts) if state.starts else np.zeros((1, _ROW))  # no restarts: all the weight at the beginning
     now = np.empty(NODES + 1)
     now[0] = state.x_c
     now[1:] = _floats(state.sums)

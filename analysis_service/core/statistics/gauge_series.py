@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .plan import MAX_LOG_RATIO, Plan
+from .plan import MAX_LOG_RATIO, Calibration, Plan
 from .starts import log_weight, surplus
 
 Array = NDArray[np.float64]
@@ -38,7 +38,7 @@ def _whitening(plan: Plan) -> float:
     return calibration.autocorrelation if calibration is not None and calibration.sufficient else 0.0
 
 
-def _room(plan: Plan, baseline: float | None, *, log_ratio: bool) -> float:
+def room_of(plan: Plan, baseline: float | None, *, log_ratio: bool) -> float:
     """How far harm of the size of the margin may move a difference, on its own scale.
 
     Fences that are closer than the margin would clip every harm to less than it, and then pass it.
@@ -52,7 +52,7 @@ def _room(plan: Plan, baseline: float | None, *, log_ratio: bool) -> float:
 def extend(plan: Plan, series: Series, value: float, used: int, *, log_ratio: bool) -> Series:
     calibration = plan.calibration
     if calibration is not None and calibration.log_ratio == log_ratio:
-        room = _room(plan, calibration.baseline, log_ratio=log_ratio)
+        room = room_of(plan, calibration.baseline, log_ratio=log_ratio)
         if calibration.fence_low is not None:
             value = max(value, calibration.fence_low - room)
         if calibration.fence_high is not None:
@@ -100,10 +100,27 @@ class Sums:
     looks: Array
     discount: float  # what a point counts for
     floor: float  # least standard deviation
+    prior: float = 0.0  # points that the look-back's variance counts for
+    prior_square: float = 0.0  # and the squared deviations they bring
 
 
-def sums(series: Series, discount: float, floor: float) -> Sums:
-    """Starts with at least two points; none without."""
+PRIOR_POINTS = 20.0  # a variance that has changed since the look-back is soon outweighed
+
+
+def prior(calibration: Calibration | None) -> tuple[float, float]:
+    """(points, squared deviations) that a look-back's variance is worth at the start of a run; 0 without one.
+
+    Variance of a prewhitened point: scale^2 (1 + phi^2 - 2 phi r1) / (1 - phi)^2, one standard error up.
+    """
+    if calibration is None or not calibration.sufficient or calibration.lag_one is None or calibration.scale <= 0.0:
+        return 0.0, 0.0
+    phi = calibration.autocorrelation
+    spread = calibration.scale * (1.0 + 1.0 / math.sqrt(2.0 * calibration.points)) / (1.0 - phi)
+    return PRIOR_POINTS, PRIOR_POINTS * spread * spread * (1.0 + phi * phi - 2.0 * phi * calibration.lag_one)
+
+
+def sums(series: Series, discount: float, floor: float, before: tuple[float, float] = (0.0, 0.0)) -> Sums:
+    """Starts with at least two points; none without. before: see `prior`, on this series' scale."""
     rows = np.frombuffer(series.starts, "<f8").reshape(-1, _ROW)
     kept = len(rows)
     while kept and series.n - float(rows[kept - 1, 2]) < FEWEST:  # starts are in order: the young ones are last
@@ -113,4 +130,4 @@ def sums(series: Series, discount: float, floor: float) -> Sums:
     total = series.total - rows[:, 3]
     mean = total / n
     deviation = np.maximum(series.square - rows[:, 4] - total * mean, 0.0)
-    return Sums(n, mean, deviation, rows[:, 1], rows[:, 0], discount, floor)
+    return Sums(n, mean, deviation, rows[:, 1], rows[:, 0], discount, floor, *before)

@@ -5,10 +5,11 @@ most observations are slower, the mirrored test on "not slower", which is the sh
 evidence is the mean over edges of these e-processes: a mean of e-processes is one, whatever their dependence. It is
 a test of stochastic order, and sees tails and bodies alike.
 
-Against the margin (x(1+m) in the metric's unit) the canary's share beyond b is compared with stable's share beyond
-b/(1+m), interpolated linearly inside the bucket as Prometheus does; for safety the *least* evidence over the edges
-next to the wanted quantiles counts, since each must be shown harmless. Those edges are chosen from stable's first
-observations (BEYOND of them beyond the highest quantile expected), which then are no evidence against the margin.
+Against the margin (x(1+m), or m in the metric's unit) the canary's share beyond b is compared with stable's share
+beyond b/(1+m) (or b - m), interpolated linearly inside the bucket as Prometheus does; for safety the *least* evidence
+over the edges next to the wanted quantiles counts, since each must be shown harmless. Those edges are chosen from
+stable's first observations (BEYOND of them beyond the highest quantile expected), which then are no evidence against
+the margin. Harm either way is looked for from both sides, and must be ruled out on both.
 
 Guarantee: exact per edge for independent observations against no change; calibrated against the margin.
 Sources: Vovk & Wang (2021) for means of e-values; Howard & Ramdas (2022) for quantile intervals.
@@ -18,13 +19,13 @@ import math
 from bisect import bisect_right
 
 import msgspec
-import numpy as np
 
 from . import conditional, rate_ratio
 from .boundaries import beta_binomial_log_mixture, beta_binomial_precision
 from .conditional import CountState
 from .evidence import Evidence, QuantileEstimate
 from .looks import Histogram, Look, usable_histogram
+from .mixture import log_add
 from .plan import Plan, harm_sign, margin_log_ratio
 
 NAME = "sequential-histogram"
@@ -41,7 +42,8 @@ class EdgeState(msgspec.Struct, frozen=True):
     edge: float
     mirrored: bool
     order: CountState = CountState()  # against no change
-    shifted: CountState = CountState()  # against the margin
+    shifted: CountState = CountState()  # against the margin towards harm
+    opposite: CountState = CountState()  # against the margin the other way, when harm lies both ways
 
 
 class HistogramState(msgspec.Struct, frozen=True):
@@ -114,16 +116,19 @@ def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
             EdgeState(e, (_beyond(edges, c, e) + _beyond(edges, s, e)) / pooled > 0.5) for e in _spread(edges)
         )
     sign = harm_sign(plan.direction)
-    margin = margin_log_ratio(plan, None, sign)
-    factor = math.exp(sign * margin)
+    judges_margin = state.frozen and (plan.margin.relative is not None or plan.margin.absolute is not None)
     single = msgspec.structs.replace(plan, restarts=False)
     after: list[EdgeState] = []
     for item in judged:
-        order = _fold(plan, item.order, look.number, item, c, s, edges, 1.0, n_c, n_s)
-        beyond = item.shifted
-        if state.frozen and plan.margin.relative is not None:
-            beyond = _fold(single, beyond, look.number, item, c, s, edges, factor, n_c, n_s)
-        after.append(EdgeState(item.edge, item.mirrored, order, beyond))
+        order = _fold(plan, item.order, look.number, item, c, s, edges, item.edge, n_c, n_s)
+        beyond, opposite = item.shifted, item.opposite
+        if judges_margin:
+            to = _within(plan, item.edge, sign)
+            beyond = _fold(single, beyond, look.number, item, c, s, edges, to, n_c, n_s)
+            if plan.direction == "either":
+                to = _within(plan, item.edge, -sign)
+                opposite = _fold(single, opposite, look.number, item, c, s, edges, to, n_c, n_s)
+        after.append(EdgeState(item.edge, item.mirrored, order, beyond, opposite))
     total_c = tuple(a + b for a, b in zip(state.canary or (0.0,) * len(c), c, strict=True))
     total_s = tuple(a + b for a, b in zip(state.stable or (0.0,) * len(s), s, strict=True))
     targets, frozen = state.targets, state.frozen
@@ -143,6 +148,13 @@ def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
     )
 
 
+def _within(plan: Plan, edge: float, sign: int) -> float:
+    """The value of stable's that the margin takes to `edge`: the two shares beyond are equal at the margin."""
+    if plan.margin.relative is not None:
+        return edge / math.exp(sign * margin_log_ratio(plan, None, sign))
+    return edge - sign * max(plan.margin.absolute or 0.0, 0.0)
+
+
 def _dropped(state: HistogramState, look: Look, flag: str = "") -> HistogramState:
     flags = tuple(f for f in (*look.flags, flag) if f and f not in state.flags)
     return msgspec.structs.replace(state, look=look.number, dropped=state.dropped + 1, flags=state.flags + flags)
@@ -156,11 +168,11 @@ def _fold(
     c: tuple[float, ...],
     s: tuple[float, ...],
     edges: tuple[float, ...],
-    factor: float,
+    against: float,
     n_c: float,
     n_s: float,
 ) -> CountState:
-    x_c, x_s = _beyond(edges, c, item.edge), _beyond(edges, s, item.edge / factor)
+    x_c, x_s = _beyond(edges, c, item.edge), _beyond(edges, s, against)
     if item.mirrored:
         x_c, x_s = n_c - x_c, n_s - x_s
     n = n_c + n_s
@@ -205,11 +217,10 @@ def _targets(plan: Plan, edges: tuple[float, ...], stable: tuple[float, ...], ju
 def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evidence:
     calibration = plan.calibration
     sign = harm_sign(plan.direction)
-    margin = margin_log_ratio(plan, None, sign)
     common = Evidence(
         test=plan.test,
         look=state.look,
-        margin=math.exp(sign * margin),
+        margin=_shown_margin(plan, None, sign),
         used=state.used,
         dropped=state.dropped,
         flags=state.flags,
@@ -218,30 +229,31 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
     )
     if not state.judged:
         return common
+    ways = (sign, -sign) if plan.direction == "either" else (sign,)
+    share = math.log(len(ways))
     harm: list[float] = []
     beyond: list[float] = []
-    safety: dict[int, float] = {}
+    safety: list[float] = []
     detail: dict[str, float] = {}
     overall = _overall_dispersion(plan, state)
     since = 0
     for i, item in enumerate(state.judged):
-        toward = -sign if item.mirrored else sign
         temper = conditional.dispersion(plan, item.order)
-        logs = conditional.evaluate(item.order, toward, 0.0, temper)
-        value = logs.harm
-        if plan.direction == "either":
-            value = float(np.logaddexp(value, conditional.evaluate(item.order, -toward, 0.0, temper).harm)) - math.log(
-                2
-            )
+        value = -math.inf
+        for way in ways:
+            toward = -way if item.mirrored else way
+            logs = conditional.evaluate(item.order, toward, 0.0, temper)
+            value = log_add(value, logs.harm - share)
+            margined = item.shifted if way == sign else item.opposite
+            if margined.sums:
+                against = conditional.evaluate(margined, toward, 0.0, temper)
+                beyond.append(against.harm)
+                if i in state.targets:
+                    safety.append(against.safety)
         if value >= max(harm, default=-math.inf):
             since = logs.since
         harm.append(value)
         detail[f"log_e_harm_above_{item.edge:g}"] = value
-        if item.shifted.sums:
-            against = conditional.evaluate(item.shifted, toward, 0.0, temper)
-            beyond.append(against.harm)
-            if i in state.targets:
-                safety[i] = against.safety
     n_c, n_s = sum(state.canary), sum(state.stable)
     quantiles = _quantiles(plan, state, overall) if interval else ()
     wanted = _highest(plan)
@@ -249,10 +261,11 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
     lower, upper = _ratio_interval(quantiles, wanted)
     log_harm = _mean(harm)
     used = max(state.used, 1)
-    log_safety = min(safety.values()) if safety and plan.direction != "either" else 0.0
+    log_safety = min(safety, default=0.0)
     log_beyond = _mean(beyond) if beyond else 0.0
     return msgspec.structs.replace(
         common,
+        margin=_shown_margin(plan, q_s, sign),
         estimate=q_c / q_s if q_c is not None and q_s else None,
         lower=lower,
         upper=upper,
@@ -274,6 +287,13 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
         quantiles=quantiles,
         detail=detail,
     )
+
+
+def _shown_margin(plan: Plan, stable: float | None, sign: int) -> float | None:
+    """The margin as a ratio; of the quantile shown, when it is given in the metric's unit."""
+    if plan.margin.relative is None and plan.margin.absolute is not None:
+        return (stable + sign * plan.margin.absolute) / stable if stable else None
+    return math.exp(sign * margin_log_ratio(plan, None, sign))
 
 
 def _overall_dispersion(plan: Plan, state: HistogramState) -> float:

@@ -37,7 +37,7 @@ FEWEST_BLOCKS = 6
 MOST_LOOKS = 8000  # of all placebo runs together: half a second of work
 SHORTEST_RUN, USUAL_RUN = 10, 40  # looks of one placebo run, where the comparison plans none
 WIDENINGS = 6  # how often the noise is taken for half as much again before the metric is called uncalibrated
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def splits(pods: int, canary_pods: int, most: int = SPLITS) -> tuple[tuple[int, ...], ...]:
@@ -137,7 +137,7 @@ def learn(pods: Sequence[Sequence[Row]], canary_pods: int, plan_with: Callable[[
     Where the placebo runs fail more often than alpha allows the noise is taken for larger, step by step; if that
     does not help, or there are fewer than 60 points, the result is not `sufficient`: uncalibrated, with the rate.
     """
-    pairs = [rows for rows in _placebo_pairs(pods, canary_pods) if rows]
+    pairs = [rows for rows in pairs_of(pods, canary_pods) if rows]
     if not pairs:
         return Calibration()
     found = _pooled([_estimate(rows) for rows in pairs])
@@ -168,7 +168,7 @@ def run_placebos(plan: Plan, pairs: Sequence[Sequence[Pair]]) -> Placebos:
             break
         state, verdict = family.start(plan), VerdictState()
         for number, (canary, stable) in enumerate(rows, start=1):
-            look = Look(number, _EPOCH, canary, stable)
+            look = Look(number, EPOCH, canary, stable)
             state = family.update(plan, state, look)
             verdict = step(plan, verdict, look, family.assess(plan, state, interval=False))
             looks += 1
@@ -188,7 +188,7 @@ def _stretches(pairs: Sequence[Sequence[Pair]], size: int) -> Iterator[list[Pair
                 yield list(rows)
 
 
-def _placebo_pairs(pods: Sequence[Sequence[Row]], canary_pods: int) -> Iterator[list[Pair]]:
+def pairs_of(pods: Sequence[Sequence[Row]], canary_pods: int) -> Iterator[list[Pair]]:
     if len(pods) == 1:
         rows = list(pods[0])
         pairs = list(zip(rows[1::2], rows[0::2], strict=False))
@@ -253,6 +253,7 @@ def _pooled(found: Sequence[Calibration]) -> Calibration:
         noise_floor=float(np.quantile([one.noise_floor for one in same], 0.75)),
         log_ratio=log_ratio,
         scale=upper("scale"),
+        lag_one=min((one.lag_one for one in same if one.lag_one is not None), default=None),
         baseline=float(np.median(baselines)) if baselines else None,
         correlated=sum(one.correlated for one in found) * 2 > len(found),
     )

@@ -33,6 +33,7 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     noise_floor: float = 0.0  # what an innocent pod may differ by, in the unit of the differences
     log_ratio: bool = False  # unit of the differences: log ratio, or the metric's own
     scale: float = 0.0  # standard deviation of one difference, same unit
+    lag_one: float | None = None  # correlation of neighbouring differences as it was measured, not leaning
     baseline: float | None = None  # stable rate or level
     placebo_false_alarm: float | None = None
     correlated: bool = False  # counts: lag-1 correlation of residuals beyond 2 / sqrt(points)

@@ -22,7 +22,7 @@ import msgspec
 
 from .calibration import FALLBACK_AUTOCORRELATION, LONGEST_MEMORY
 from .evidence import Evidence
-from .gauge_series import Series, Sums, extend, sums
+from .gauge_series import Series, Sums, extend, prior, sums
 from .looks import Look, usable_gauge
 from .plan import MAX_LOG_RATIO, Plan, harm_sign
 from .roots import confidence_limit
@@ -138,7 +138,9 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
         if log_ratio and stable:
             resolution /= abs(stable)
         other = _margin(plan, baseline, -sign, log_ratio=log_ratio) if plan.direction == "either" else math.inf
-        found = _weigh(plan, series, (margin, other), floor, discount, resolution, interval=interval)
+        found = _weigh(
+            plan, series, (margin, other), floor, discount, resolution, log_ratio=log_ratio, interval=interval
+        )
         if found.lower is not None and found.upper is not None and found.lower > found.upper:
             found.lower, found.upper, flags = None, None, (*flags, "model-violated")
     calibrated = calibration is not None and calibration.sufficient
@@ -185,6 +187,7 @@ def _weigh(
     discount: float,
     resolution: float,
     *,
+    log_ratio: bool,
     interval: bool,
 ) -> _Found:
     """margins: tolerated towards harm, and the other way (for "either"); infinite where unknown or unlimited."""
@@ -196,7 +199,9 @@ def _weigh(
     if sd > 0:
         gaps = (sign * mean - floor, sign * mean - margin - floor, margin - floor - sign * mean)
         found.rates = (_rate(gaps[0] / sd, discount), _rate(gaps[1] / sd, discount), _rate(gaps[2] / sd, discount))
-    data = sums(series, discount, resolution)
+    calibration = plan.calibration
+    before = prior(calibration) if calibration is not None and calibration.log_ratio == log_ratio else (0.0, 0.0)
+    data = sums(series, discount, resolution, before)
     if not len(data.n):
         return found
     harm, beyond, safety, found.since = _logs(data, series.origin, margin, floor, sign)
