@@ -6,10 +6,11 @@ unless its weight is stepped. Every run starts with a look-back of 360 intervals
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from analysis_service.core.statistics.calibration import calibrate_counts, calibrate_gauge, noise_floor, pod_offset_sd
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram
@@ -26,8 +27,21 @@ EDGES = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 100
 
 @dataclass(frozen=True)
 class Run:
+    """canary, stable: one row per look; (events, total), a value, or the counts of the buckets of EDGES."""
+
     calibration: Calibration | None
-    looks: list[Pair]
+    canary: Array
+    stable: Array
+
+    @property
+    def looks(self) -> list[Pair]:
+        return [(arm(c), arm(s)) for c, s in zip(self.canary.tolist(), self.stable.tolist(), strict=True)]
+
+
+def arm(row: float | list[float]) -> ArmData:
+    if isinstance(row, float):
+        return Gauge(row)
+    return Counts(*row) if len(row) == 2 else Histogram(EDGES, tuple(row))
 
 
 @dataclass(frozen=True)
@@ -42,16 +56,14 @@ class Scenario:
     bound: Callable[[float], float] | None = None
     fail_at: str = "noharm"
     onset: int = 0
-    tags: tuple[str, ...] = field(default=())
+    weight: int = 1  # memory of one look of one run, in numbers
 
 
 def ar1(rng: Rng, n: int, phi: float) -> Array:
     """Standard normal margins."""
     noise = rng.normal(size=n) * math.sqrt(1 - phi * phi)
-    series = np.empty(n)
-    series[0] = rng.normal()
-    for i in range(1, n):
-        series[i] = phi * series[i - 1] + noise[i]
+    noise[0] = rng.normal()
+    series: Array = lfilter([1.0], [1.0, -phi], noise)
     return series
 
 
@@ -75,7 +87,7 @@ def counts(
     rps: float, p: float, *, cv: float = 0.0, phi: float = 0.0, onset: int = 0, steps: tuple[float, ...] = (0.1,)
 ) -> Callable[[Rng, int, float], Run]:
     def draw(rng: Rng, n: int, effect: Array) -> tuple[Array, Array]:
-        share = np.array([steps[min(k * len(steps) // n, len(steps) - 1)] for k in range(n)])
+        share = np.array(steps)[np.minimum(np.arange(n) * len(steps) // n, len(steps) - 1)]
         traffic, rate = rps * SECONDS * season(rng, n, 240), p * season(rng, n, 173)
         n_c, n_s = rng.poisson(traffic * share), rng.poisson(traffic * (1 - share))
         x_c = rng.poisson(n_c * rate * effect * bursts(rng, n, cv, phi))
@@ -85,8 +97,7 @@ def counts(
     def make(rng: Rng, n: int, effect: float) -> Run:
         back = draw(rng, LOOK_BACK, np.ones(LOOK_BACK))
         c, s = draw(rng, n, np.where(np.arange(n) >= onset, effect, 1.0))
-        rows = zip(c.tolist(), s.tolist(), strict=True)
-        return Run(calibrate_counts(*back), [(Counts(*a), Counts(*b)) for a, b in rows])
+        return Run(calibrate_counts(*back), c, s)
 
     return make
 
@@ -116,7 +127,7 @@ def gauge(phi: float, *, spikes: float = 0.0, sd: float = 0.05) -> Callable[[Rng
     def make(rng: Rng, n: int, effect: float) -> Run:
         calibration = calibrate_gauge(*draw(rng, LOOK_BACK))
         c, s = draw(rng, n)
-        return Run(calibration, [(Gauge(a * effect), Gauge(b)) for a, b in zip(c.tolist(), s.tolist(), strict=True)])
+        return Run(calibration, c * effect, s)
 
     return make
 
@@ -142,7 +153,7 @@ def pods(tau: float, *, count: int = 10, sd: float = 0.05, phi: float = 0.5) -> 
         new = tau * sd * rng.normal() + sd * ar1(rng, n, phi)  # the canary lands on a node of its own
         others = np.mean([offset + sd * ar1(rng, n, phi) for offset in offsets[1:]], axis=0)
         c, s = shared * np.exp(new) * effect, shared * np.exp(others)
-        return Run(calibration, [(Gauge(a), Gauge(b)) for a, b in zip(c.tolist(), s.tolist(), strict=True)])
+        return Run(calibration, c, s)
 
     return make
 
@@ -150,23 +161,21 @@ def pods(tau: float, *, count: int = 10, sd: float = 0.05, phi: float = 0.5) -> 
 def latency(shock: float = 0.0, tail: bool = False) -> Callable[[Rng, int, float], Run]:
     """Lognormal(4, 1) milliseconds, 20 canary and 180 stable requests a look; `shock`: sd of an arm's AR(.5) shift."""
 
-    def histogram(rng: Rng, size: int, shift: float, slow: bool) -> Histogram:
-        values = np.exp(rng.normal(size=size) + 4.0 + shift)
+    def histograms(rng: Rng, size: int, shift: Array, slow: bool) -> Array:
+        n = len(shift)
+        values = np.exp(rng.normal(size=(n, size)) + 4.0 + shift[:, None])
         if slow:
-            values = values + 1000.0 * (rng.random(size) < 0.02)
-        return Histogram(EDGES, tuple(np.histogram(values, (0.0, *EDGES, np.inf))[0].astype(float).tolist()))
+            values += 1000.0 * (rng.random((n, size)) < 0.02)
+        buckets = np.searchsorted(EDGES, values) + (len(EDGES) + 1) * np.arange(n)[:, None]
+        counted = np.bincount(buckets.ravel(), minlength=n * (len(EDGES) + 1))
+        return counted.reshape(n, -1).astype(float)
 
     def make(rng: Rng, n: int, effect: float) -> Run:
         shifts = [shock * ar1(rng, n, 0.5) for _ in range(2)]
         harm = 0.0 if tail else math.log(effect)
-        looks: list[Pair] = [
-            (
-                histogram(rng, 20, shifts[0][k] + harm, tail and effect > 1),
-                histogram(rng, 180, shifts[1][k], False),
-            )
-            for k in range(n)
-        ]
-        return Run(None, looks)
+        return Run(
+            None, histograms(rng, 20, shifts[0] + harm, tail and effect > 1), histograms(rng, 180, shifts[1], False)
+        )
 
     return make
 
@@ -191,7 +200,7 @@ def scenarios(looks: int) -> list[Scenario]:
         Scenario("gauge AR .9", t, 0.2, (1, 1.1, 1.2), gauge(0.9), gauge_bound(0.9)),
         Scenario("gauge spikes", t, 0.2, (1, 1.1, 1.2), gauge(0.5, spikes=0.02)),
         Scenario("pod offsets", t, 0.2, (1, 1.1, 1.2), pods(0.5)),
-        Scenario("latency", hist, 0.25, (1, 1.25, 1.5), latency()),
-        Scenario("latency with shocks", hist, 0.25, (1, 1.25, 1.5), latency(shock=0.1)),
-        Scenario("latency tail", hist, 0.25, (1.02,), latency(tail=True)),
+        Scenario("latency", hist, 0.25, (1, 1.25, 1.5), latency(), weight=20),
+        Scenario("latency with shocks", hist, 0.25, (1, 1.25, 1.5), latency(shock=0.1), weight=20),
+        Scenario("latency tail", hist, 0.25, (1.02,), latency(tail=True), weight=20),
     ]

@@ -1,0 +1,124 @@
+"""Many runs of the count test at once, so that thousands of runs of thousands of looks can be judged.
+
+The same fold as `conditional`, with runs along the first axis: one array operation per look for all runs instead of
+one per run. `benchmarks.verdicts` judges the first runs of every scenario with the service's own fold too and stops
+when any look of any verdict differs, so this file cannot drift from what it measures.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis_service.core.statistics import mixture
+from analysis_service.core.statistics.conditional import BLOCK, BLOCKS_WANTED
+from analysis_service.core.statistics.starts import SLOTS, log_weight, surplus
+
+Array = NDArray[np.float64]
+
+_FEWEST = 1e-3  # as `conditional`
+
+
+class Counts:
+    """The state of R runs in which every look is usable, so that their starts fall on the same looks.
+
+    sign: of harm per run's alternatives; phi: the look-back's dispersion per run; calibrated: it had one.
+    """
+
+    def __init__(
+        self, runs: int, planned: int, phi: Array, calibrated: Array, *, restarts: bool = True, slots: int = SLOTS
+    ) -> None:
+        self.planned, self.restarts, self.slots = planned, restarts, slots
+        self.used = 0
+        self.now = np.zeros((runs, mixture.NODES + 1))
+        self.phi, self.calibrated = phi, calibrated
+        self.last = np.zeros((2, runs))
+        self.dispersion = np.zeros((2, runs))  # square, expected
+        self.open = np.zeros((2, runs))  # residual and variance of the open block
+        self.closed = 0
+        self.block = np.zeros((2, runs))  # the last closed block
+        self.blocks = np.zeros((3, runs))  # square, expected, largest
+        self.looks: list[int] = []  # of the late starts, with their log weights and snapshots
+        self.weights: list[float] = []
+        self.snapshots: list[Array] = []
+        self.projected: dict[tuple[float, int], Array] = {}
+
+    def keep(self, chosen: NDArray[np.bool_]) -> None:
+        """Forget the other runs."""
+        self.now, self.phi, self.calibrated = self.now[chosen], self.phi[chosen], self.calibrated[chosen]
+        self.last, self.dispersion, self.open = self.last[:, chosen], self.dispersion[:, chosen], self.open[:, chosen]
+        self.block, self.blocks = self.block[:, chosen], self.blocks[:, chosen]
+        self.snapshots = [snapshot[chosen] for snapshot in self.snapshots]
+        self.projected = {}
+
+    def add(self, x_c: Array, x_s: Array, share: Array, residual: Array, variance: Array) -> None:
+        """One look of every run, shape (R,) each."""
+        self.now[:, 0] += x_c
+        self.now[:, 1:] += (x_c + x_s)[:, None] * np.log1p(share[:, None] * np.expm1(mixture.nodes()))
+        both = np.stack((residual, variance))
+        if self.used:
+            self.dispersion[0] += 0.5 * (residual - self.last[0]) ** 2
+            self.dispersion[1] += 0.5 * (variance + self.last[1])
+        self.last = both
+        self.used += 1
+        self.open += both
+        if self.used % BLOCK == 0:
+            if self.closed:
+                term = 0.5 * (self.open[0] - self.block[0]) ** 2
+                self.blocks[0] += term
+                self.blocks[1] += 0.5 * (self.open[1] + self.block[1])
+                self.blocks[2] = np.maximum(self.blocks[2], term)
+            self.closed += 1
+            self.block, self.open = self.open, np.zeros_like(self.open)
+        weight = log_weight(self.used, self.planned) if self.restarts else None
+        if weight is not None:
+            self.looks.append(self.used)
+            self.weights.append(weight)
+            self.snapshots.append(self.now.copy())
+            spare = surplus([self.used - at for at in [0, *self.looks]], self.slots)
+            if spare is not None:
+                del self.looks[spare - 1], self.weights[spare - 1], self.snapshots[spare - 1]
+            self.projected = {}
+
+    def temper(self) -> Array:
+        phi = np.maximum(self.phi, 1.0)
+        if self.used >= 2:
+            square, expected = self.dispersion
+            known = expected > _FEWEST
+            inside = np.divide(square, expected, out=np.ones_like(square), where=known)
+            inside = np.where(self.calibrated, inside / (1.0 + 1.0 / math.sqrt(self.used)), inside)
+            phi = np.maximum(phi, np.where(known, np.maximum(inside, self._long_run()), 1.0))
+        return phi
+
+    def _long_run(self) -> Array:
+        steps = self.closed - 1
+        square, expected, largest = self.blocks
+        if steps < BLOCKS_WANTED:
+            return np.ones_like(square)
+        known = expected > _FEWEST
+        rest = np.divide(square - largest, expected * (steps - 1) / steps, out=np.ones_like(square), where=known)
+        return np.where(known, rest / (1.0 + math.sqrt(2.0 / steps)), 1.0)
+
+    def log_e(self, null: float, sign: int, temper: Array) -> tuple[Array, Array]:
+        """(log e-value of the whole run, of the mixture over all starts), shape (R,) each."""
+        against = mixture.contrast(null, sign)
+        whole = _log_sum((self.now @ against.whole) / temper[:, None] + against.whole_prior)
+        if not self.restarts:
+            return whole, whole
+        first = log_weight(0, self.planned)
+        assert first is not None
+        total = whole + first
+        if self.snapshots:
+            if (null, sign) not in self.projected:
+                self.projected[null, sign] = np.stack([snapshot @ against.late for snapshot in self.snapshots], axis=1)
+            gain = ((self.now @ against.late)[:, None, :] - self.projected[null, sign]) / temper[:, None, None]
+            gain += against.late_prior
+            gain += np.array(self.weights)[:, None]
+            total = np.logaddexp(total, _log_sum(gain.reshape(len(gain), -1)))
+        return whole, total
+
+
+def _log_sum(values: Array) -> Array:
+    top = values.max(axis=1)
+    total: Array = np.log(np.exp(values - top[:, None]).sum(axis=1)) + top
+    return total

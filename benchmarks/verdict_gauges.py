@@ -1,0 +1,97 @@
+"""Many runs of the gauge test at once; see `verdict_counts` for why, and for what keeps it honest."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from analysis_service.core.statistics.gauge_series import PRIOR_POINTS, prior
+from analysis_service.core.statistics.plan import Calibration
+from analysis_service.core.statistics.starts import log_weight, surplus
+from analysis_service.core.statistics.t_mixture import G2
+from analysis_service.core.statistics.t_test import FLOOR_SHARE
+
+Array = NDArray[np.float64]
+
+
+class Gauges:
+    """The state of R calibrated runs whose values are all positive: log ratios, prewhitened and winsorised."""
+
+    def __init__(self, planned: int, calibrations: list[Calibration], room: float) -> None:
+        self.planned = planned
+        assert all(c.sufficient and c.log_ratio and c.autocorrelation > 0.0 for c in calibrations)
+        self.phi = np.array([c.autocorrelation for c in calibrations])
+        self.low = np.array([-np.inf if c.fence_low is None else c.fence_low - room for c in calibrations])
+        self.high = np.array([np.inf if c.fence_high is None else c.fence_high + room for c in calibrations])
+        self.floor = np.array([c.noise_floor for c in calibrations])
+        self.prior = np.array([prior(c)[1] for c in calibrations])
+        runs = len(calibrations)
+        self.used = 0
+        self.origin, self.last, self.stable = np.zeros(runs), np.zeros(runs), np.zeros(runs)
+        self.values: tuple[Array, Array] = (np.zeros(runs), np.zeros(runs))
+        self.step = np.full(runs, np.inf)
+        self.sums = np.zeros((2, runs))  # of the centred points, and of their squares
+        self.looks: list[int] = []
+        self.weights: list[float] = []
+        self.starts: list[tuple[float, Array]] = []
+
+    def keep(self, chosen: NDArray[np.bool_]) -> None:
+        for name in ("phi", "low", "high", "floor", "prior", "origin", "last", "stable", "step"):
+            setattr(self, name, getattr(self, name)[chosen])
+        self.values = (self.values[0][chosen], self.values[1][chosen])
+        self.sums = self.sums[:, chosen]
+        self.starts = [(n, sums[:, chosen]) for n, sums in self.starts]
+
+    def add(self, canary: Array, stable: Array) -> None:
+        if self.used:
+            for now, before in zip((canary, stable), self.values, strict=True):
+                change = np.abs(now - before)
+                self.step = np.where(change > 0, np.minimum(self.step, change), self.step)
+        self.values = (canary, stable)
+        self.stable = self.stable + stable
+        value = np.clip(np.log(canary) - np.log(stable), self.low, self.high)
+        self.used += 1
+        if self.used == 1:
+            self.origin = self.last = value
+            return
+        centred = (value - self.phi * self.last) / (1.0 - self.phi) - self.origin
+        self.last = value
+        self.sums = self.sums + np.stack((centred, centred * centred))
+        weight = log_weight(self.used, self.planned)
+        if weight is not None:
+            self.looks.append(self.used)
+            self.weights.append(weight)
+            self.starts.append((self.used - 1.0, self.sums))
+            spare = surplus([self.used - at for at in [0, *self.looks]])
+            if spare is not None:
+                del self.looks[spare - 1], self.weights[spare - 1], self.starts[spare - 1]
+
+    def log_e(self, null: Array, sign: int, *, restarted: bool) -> Array:
+        """Log e-value of the whole run, or of the mixture over all starts; shape (R,)."""
+        first = log_weight(0, self.planned)
+        assert first is not None
+        begins: list[tuple[float, Array | float]] = [(0.0, 0.0)]
+        weights = [first if restarted else 0.0]
+        if restarted:
+            begins += self.starts
+            weights += self.weights
+        points = self.used - 1.0
+        kept = [i for i, (n, _) in enumerate(begins) if points - n >= 2.0]
+        if not kept:
+            return np.zeros_like(self.origin)
+        n = np.array([points - begins[i][0] for i in kept])
+        parts = np.stack([self.sums - begins[i][1] for i in kept], axis=2)  # (2, R, J)
+        mean = parts[0] / n
+        resolution = np.where(np.isfinite(self.step), self.step, 0.0) / math.sqrt(12.0) / (self.stable / self.used)
+        deviation = np.maximum(parts[1] - parts[0] * mean, resolution[:, None] ** 2 * (n - 1.0)) + self.prior[:, None]
+        gap = sign * (mean - (null - self.origin)[:, None])
+        shrink = 1.0 + n * G2
+        square = gap * gap * n
+        bent, freedom = square / shrink + deviation, n + PRIOR_POINTS
+        level = 0.5 * freedom * np.log((square + deviation) / bent) - 0.5 * np.log(shrink)
+        level += np.log(2.0 * stdtr(freedom, gap * n * np.sqrt(G2 * freedom / (shrink * bent))) + 1e-300)
+        level = np.where(gap > 0, level, np.minimum(level, 0.0)) + np.array(weights)[kept]
+        top = level.max(axis=1)
+        total: Array = np.log(np.exp(level - top[:, None]).sum(axis=1)) + top
+        return total + np.where(self.floor > 0, math.log1p(-FLOOR_SHARE), 0.0)

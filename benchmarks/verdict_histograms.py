@@ -1,0 +1,109 @@
+"""Many runs of the histogram test at once; see `verdict_counts` for why, and for what keeps it honest.
+
+Every edge of every run is a row of a count test; edges that most observations exceed are mirrored and form a group
+of their own, as their alternatives lie on the other side.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis_service.core.statistics.histogram import BEYOND, SLOTS
+from benchmarks.verdict_counts import Counts
+
+Array = NDArray[np.float64]
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+class Histograms:
+    """first: (R, buckets) of both arms' first look, which says which edges are mirrored. No look-back."""
+
+    def __init__(self, planned: int, first: Array, edges: tuple[float, ...], factor: float) -> None:
+        self.edges, self.factor = np.array(edges), factor
+        self.planned = planned
+        below = np.cumsum(first, axis=1)[:, :-1]
+        self.mirrored = 1.0 - below / first.sum(axis=1, keepdims=True) > 0.5  # (R, E)
+        self.order = self._groups(restarts=True)
+        self.shifted: list[Counts] | None = None
+        self.total = np.zeros_like(first)
+        self.targets: NDArray[np.bool_] | None = None
+
+    def _groups(self, *, restarts: bool) -> list[Counts]:
+        groups = []
+        for mirrored in (False, True):
+            rows = int((self.mirrored == mirrored).sum())
+            ones = np.ones(rows)
+            groups.append(Counts(rows, self.planned, ones, np.zeros(rows, dtype=bool), restarts=restarts, slots=SLOTS))
+        return groups
+
+    def keep(self, chosen: NDArray[np.bool_]) -> None:
+        for groups in (self.order, self.shifted or []):
+            for mirrored, group in zip((False, True), groups, strict=False):
+                rows = np.broadcast_to(chosen[:, None], self.mirrored.shape)[self.mirrored == mirrored]
+                group.keep(rows)
+        self.mirrored, self.total = self.mirrored[chosen], self.total[chosen]
+        if self.targets is not None:
+            self.targets = self.targets[chosen]
+
+    def _beyond(self, counts: Array, values: Array) -> Array:
+        """(R, E) observations above each value, linear inside a bucket."""
+        below = np.concatenate((np.zeros((len(counts), 1)), np.cumsum(counts, axis=1)), axis=1)  # at 0 and each edge
+        known = np.concatenate(([min(0.0, float(self.edges[0]))], self.edges))
+        at = np.clip(np.searchsorted(known, values, side="right") - 1, 0, len(known) - 2)
+        share = (values - known[at]) / (known[at + 1] - known[at])
+        seen = below[:, at] + (below[:, at + 1] - below[:, at]) * share
+        beyond: Array = counts.sum(axis=1, keepdims=True) - seen
+        return beyond
+
+    def _feed(self, groups: list[Counts], canary: Array, stable: Array, factor: float) -> None:
+        n_c, n_s = canary.sum(axis=1, keepdims=True), stable.sum(axis=1, keepdims=True)
+        x_c, x_s = self._beyond(canary, self.edges), self._beyond(stable, self.edges / factor)
+        x_c, x_s = np.where(self.mirrored, n_c - x_c, x_c), np.where(self.mirrored, n_s - x_s, x_s)
+        n = n_c + n_s
+        w = np.broadcast_to(n_c / n, x_c.shape)
+        p = (x_c + x_s) / n
+        residual, variance = x_c - w * (x_c + x_s), p * (1.0 - p) * n_c * n_s / n
+        for mirrored, group in zip((False, True), groups, strict=True):
+            rows = self.mirrored == mirrored
+            group.add(x_c[rows], x_s[rows], w[rows], residual[rows], variance[rows])
+
+    def add(self, canary: Array, stable: Array) -> None:
+        self._feed(self.order, canary, stable, 1.0)
+        if self.shifted is not None:
+            self._feed(self.shifted, canary, stable, self.factor)
+        self.total = self.total + stable
+        totals = self.total.sum(axis=1)
+        if self.shifted is None and totals.min() >= BEYOND / (1.0 - QUANTILES[-1]):
+            assert totals.min() == totals.max(), "all runs choose their edges at the same look"
+            self.shifted, self.targets = self._groups(restarts=False), self._choose()
+
+    def _choose(self) -> NDArray[np.bool_]:
+        targets = np.zeros(self.mirrored.shape, dtype=bool)
+        share = self._beyond(self.total, self.edges) / self.total.sum(axis=1, keepdims=True)
+        inside = (share > 0.0) & (share < 1.0)
+        odds = np.log(np.where(inside, share, 0.5) / (1.0 - np.where(inside, share, 0.5)))
+        for q in QUANTILES:
+            distance = np.where(inside, np.abs(odds - math.log((1 - q) / q)), np.inf)
+            targets[np.arange(len(targets)), distance.argmin(axis=1)] = True
+        return targets & inside
+
+    def _spread(self, groups: list[Counts], null: float, sign: int, which: int) -> Array:
+        found = np.zeros(self.mirrored.shape)
+        for mirrored, group, order in zip((False, True), groups, self.order, strict=True):
+            found[self.mirrored == mirrored] = group.log_e(null, -sign if mirrored else sign, order.temper())[which]
+        return found
+
+    def harm(self) -> Array:
+        levels = self._spread(self.order, 0.0, 1, 1)
+        top = levels.max(axis=1)
+        mean: Array = np.log(np.exp(levels - top[:, None]).mean(axis=1)) + top
+        return mean
+
+    def safety(self) -> Array:
+        if self.shifted is None or self.targets is None or self.shifted[0].used == 0:
+            return np.zeros(len(self.total))
+        levels = self._spread(self.shifted, 0.0, -1, 0)
+        least: Array = np.where(self.targets, levels, np.inf).min(axis=1)
+        return np.where(self.targets.any(axis=1), least, 0.0)
