@@ -1,8 +1,9 @@
 """`make demo`: the main job on real traffic, by itself, in under 90 seconds.
 
-Starts the analysis service on a SQLite file, two versions of a small shop (one good, one bad) and real traffic to
-both, stores a template in the service, and has each version judged through its own /metrics page. Ends with one
-Successful and one Failed verdict, each with its sentence.
+Starts the analysis service on a SQLite file, a small shop as it runs today, two new versions of it (one good, one
+bad) and real traffic to all three. Stores a template in the service and has each new version compared with the one
+that runs, look by look, through their own /metrics pages. Ends with one Successful and one Failed verdict, each with
+its sentence.
 """
 
 import subprocess
@@ -14,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TEMPLATE = HERE / "templates" / "shop-errors.yaml"
+TEMPLATE = HERE / "templates" / "shop-compare.yaml"
 PER_SECOND = 50
 LONGEST_SECONDS = 85
 
@@ -53,7 +54,7 @@ def main() -> int:
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         shops = {
             version: first_line(stack.enter_context(child("examples.shop", "--version", version, *flags)))
-            for version, flags in (("good", []), ("bad", ["--bad"]))
+            for version, flags in (("stable", []), ("good", []), ("bad", ["--bad"]))
         }
         stack.enter_context(
             child(
@@ -63,21 +64,23 @@ def main() -> int:
         server, service = serve(stack, Path(folder))
         say(f"the service       {server}  (SQLite, gRPC)")
         for version, address in shops.items():
-            say(f"the shop, {version:<4}    {address}  with {PER_SECOND} requests a second")
+            say(f"the shop, {version:<8}{address}  with {PER_SECOND} requests a second")
         applied = tidegate("templates", "apply", str(TEMPLATE), "--server", server)
         say(f"stored            {applied.stdout.strip()}")
-        say("judging both versions ...\n")
+        say("comparing the good and the bad version with stable ...\n")
         gates = {
             version: subprocess.Popen(
                 [
                     sys.executable, "-m", "analysis_service.cli", "check", "--server", server,
-                    "--template", "shop-errors", "--name", f"shop-{version}",
-                    "-a", f"metrics-url={address}/metrics", "--timeout", "60s", "--quiet",
+                    "--template", "shop-compare", "--name", f"shop-{version}",
+                    "-a", f"canary-url={address}/metrics", "-a", f"stable-url={shops['stable']}/metrics",
+                    "--timeout", "70s", "--quiet",
                 ],
                 text=True,
                 stdout=subprocess.PIPE,
             )
             for version, address in shops.items()
+            if version != "stable"
         }  # fmt: skip
         codes = {}
         for version, gate in gates.items():
