@@ -73,6 +73,7 @@ def wanted(name: str) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires(*servers): the test talks to these real servers (tests/conftest.py)")
+    config.addinivalue_line("markers", "bad_input(*numbers): proves the answer to these (tests/test_bad_inputs.py)")
     config.addinivalue_line("markers", "soak: takes minutes; runs only where `-m soak` asks for it")
 
 

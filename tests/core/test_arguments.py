@@ -151,29 +151,32 @@ QUERY = "spec.metrics[0].provider.prometheus.query"
 @pytest.mark.parametrize(
     ("subject", "supplied", "code", "path", "message", "lenient"),
     [
-        (
+        pytest.param(
             template(service_name=None),
             {},
             "MissingArg",
             "args.service-name",
             "required by template 't', not supplied",
             "error",
+            marks=pytest.mark.bad_input(57),
         ),
-        (
+        pytest.param(
             template(service=None),
             {"service": "a", "servce": "b"},
             "UnknownArg",
             "args.servce",
             "no template declares an argument 'servce'",
             "error",
+            marks=pytest.mark.bad_input(58),
         ),
-        (
+        pytest.param(
             template(query("{{args.typo}}"), type="a"),
             {},
             "UndeclaredArg",
             QUERY,
             "{{args.typo}} is not declared",
             "error",
+            marks=pytest.mark.bad_input(61),
         ),
         (template(query("{{typo}}")), {}, "UndeclaredArg", QUERY, "only {{args.<name>}} is filled in", "error"),
         (
@@ -184,36 +187,79 @@ QUERY = "spec.metrics[0].provider.prometheus.query"
             "{{arm.x}} has a meaning in a comparison only",
             "error",
         ),
-        (template(query("ab {{ args.x")), {}, "UnclosedTag", QUERY, "'{{' at character 4 is never closed", "error"),
-        (template(a=None), {"a": "{{args.b}}"}, "TagInValue", "args.a", "filled in once", "warning"),
-        (template(a=None), {"a": "a\x07b"}, "ControlCharacter", "args.a", "U+0007", "error"),
-        (template(a=None), {"a": "a\x00b"}, "ControlCharacter", "args.a", "U+0000", "error"),
+        pytest.param(
+            template(query("ab {{ args.x")),
+            {},
+            "UnclosedTag",
+            QUERY,
+            "'{{' at character 4 is never closed",
+            "error",
+            marks=pytest.mark.bad_input(62),
+        ),
+        pytest.param(
+            template(a=None),
+            {"a": "{{args.b}}"},
+            "TagInValue",
+            "args.a",
+            "filled in once",
+            "warning",
+            marks=pytest.mark.bad_input(63),
+        ),
+        pytest.param(
+            template(a=None),
+            {"a": "a\x07b"},
+            "ControlCharacter",
+            "args.a",
+            "U+0007",
+            "error",
+            marks=pytest.mark.bad_input(66),
+        ),
+        pytest.param(
+            template(a=None),
+            {"a": "a\x00b"},
+            "ControlCharacter",
+            "args.a",
+            "U+0000",
+            "error",
+            marks=pytest.mark.bad_input(66),
+        ),
         (template(a=None), {"a": "a\u202eb"}, "ControlCharacter", "args.a", "U+202E", "error"),
-        (template(a=None), {"a": "x" * 2**20}, "TooLarge", "args.a", "value is 1 048 576 bytes; limit 16 384", "error"),
-        (
+        pytest.param(
+            template(a=None),
+            {"a": "x" * 2**20},
+            "TooLarge",
+            "args.a",
+            "value is 1 048 576 bytes; limit 16 384",
+            "error",
+            marks=pytest.mark.bad_input(67),
+        ),
+        pytest.param(
             template(metric(count="{{args.n}}"), n=None),
             {"n": "ten"},
             "NotAnInteger",
             "spec.metrics[0].count",
             "'ten' from args.n is not an integer",
             "warning",
+            marks=pytest.mark.bad_input(68),
         ),
-        (
+        pytest.param(
             template(metric(interval="{{args.i}}"), i=None),
             {"i": ""},
             "EmptyInterval",
             "spec.metrics[0].interval",
             "args.i is empty",
             "warning",
+            marks=pytest.mark.bad_input(69),
         ),
         # text in a condition can pass everything: 0 || true
-        (
+        pytest.param(
             template(metric(successCondition="result < {{args.t}}"), t=None),
             {"t": "0 || true"},
             "ArgInExpression",
             "spec.metrics[0].successCondition",
             "args.t must be a number literal here; got '0 || true'",
             "warning",
+            marks=pytest.mark.bad_input(64),
         ),
         (
             template(metric(successCondition="{{args.t}}"), t="true || x"),
@@ -231,13 +277,14 @@ QUERY = "spec.metrics[0].provider.prometheus.query"
             "args.t would end the text it stands in",
             "warning",
         ),
-        (
+        pytest.param(
             template(query('up{a="{{args.x}}"}'), x=None),
             {"x": '"} or vector(1) #'},
             "ArgInQuery",
             QUERY,
             "args.x would end the quoted text it stands in",
             "warning",
+            marks=pytest.mark.bad_input(65),
         ),
     ],
 )
@@ -265,12 +312,14 @@ def test_quoted_values_may_hold_what_ends_nothing() -> None:
     assert check_arguments(subject, strict=True) == []
 
 
+@pytest.mark.bad_input(58)
 def test_suggestions() -> None:
     (problem,) = check_arguments(template(service="a"), args(servce="b"))
     assert problem.hint == "Did you mean 'service'?"
     assert check_arguments(template(service="a"), args(servce="b"), allow_extra=True) == []
 
 
+@pytest.mark.bad_input(60)
 def test_value_and_value_from() -> None:
     subject = Template(name="t", metrics=(metric(),), args=(Argument("a", "x", SECRET),))
     assert codes(check_template_arguments(subject)) == [
@@ -293,7 +342,11 @@ def test_a_template_alone_may_use_what_another_declares() -> None:
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"provider": {"prometheus": {"query": "x{t='{{args.s}}'}"}}}, "SecretInQuery"),
+        pytest.param(
+            {"provider": {"prometheus": {"query": "x{t='{{args.s}}'}"}}},
+            "SecretInQuery",
+            marks=pytest.mark.bad_input(75),
+        ),
         ({"provider": {"web": {"url": "http://x?key={{args.s}}"}}}, "SecretInQuery"),
         ({"count": "{{args.s}}"}, "SecretNotHere"),
         ({"successCondition": "result == {{args.s}}"}, "SecretNotHere"),
@@ -309,6 +362,7 @@ def test_where_a_secret_is_used(fields: dict[str, Any], code: str) -> None:
     assert [(p.code, p.severity) for p in check_arguments(subject, strict=True)] == [(c, "error") for c in expected]
 
 
+@pytest.mark.bad_input(72)
 def test_a_secret_of_another_namespace() -> None:
     reference = ValueFrom(secret_key_ref=SecretKeyRef("other/dd", "k"))
     subject = Template(name="t", args=(Argument("s", value_from=reference),))
@@ -319,9 +373,9 @@ def test_a_secret_of_another_namespace() -> None:
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        ("", [("SecretEmpty", "warning")]),
-        ("longenough\n", [("SecretTrailingNewline", "warning")]),
-        ("ab", [("SecretTooShort", "warning")]),
+        pytest.param("", [("SecretEmpty", "warning")], marks=pytest.mark.bad_input(74)),
+        pytest.param("longenough\n", [("SecretTrailingNewline", "warning")], marks=pytest.mark.bad_input(73)),
+        pytest.param("ab", [("SecretTooShort", "warning")], marks=pytest.mark.bad_input(76)),
         ("longenough", []),
     ],
 )
@@ -372,9 +426,13 @@ def test_rollout_field(path: str, value: str) -> None:
         ("status.list[-1]", "index -1 out of range"),
         ("status.list[x]", "invalid index 'x'"),
         ("status.list[1].b", "invalid path status.list[1].b in rollout"),
-        ("spec.nothing", "invalid path spec.nothing in rollout"),
+        pytest.param("spec.nothing", "invalid path spec.nothing in rollout", marks=pytest.mark.bad_input(77)),
         ("spec.replicas.deeper", "invalid path spec.replicas.deeper in rollout"),
-        ("metadata.labels", "path metadata.labels in rollout must terminate in a primitive value"),
+        pytest.param(
+            "metadata.labels",
+            "path metadata.labels in rollout must terminate in a primitive value",
+            marks=pytest.mark.bad_input(78),
+        ),
     ],
 )
 def test_rollout_field_error(path: str, message: str) -> None:
@@ -387,7 +445,7 @@ def test_rollout_field_error(path: str, message: str) -> None:
     ("path", "value"),
     [
         ("metadata.labels['app']", "x"),
-        ("metadata.labels['absent']", ""),
+        pytest.param("metadata.labels['absent']", "", marks=pytest.mark.bad_input(77)),
         ("metadata.labels", 'app="x"\nb="q\\""'),
         ("metadata.name", "r"),
         ("metadata.uid", ""),

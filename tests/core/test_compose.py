@@ -63,19 +63,21 @@ def test_references_are_followed_depth_first_and_each_template_counts_once() -> 
 @pytest.mark.parametrize(
     ("root", "library", "code", "path", "message"),
     [
-        (
+        pytest.param(
             template("a", "a"),
             [template("a", "a")],
             "TemplateCycle",
             "templates[0].spec.templates[0]",
             "TemplateCycle: a -> a",
+            marks=pytest.mark.bad_input(51),
         ),
-        (
+        pytest.param(
             template("a", "b"),
             [template("a", "b"), template("b", "a")],
             "TemplateCycle",
             "templates[0].spec.templates[0].spec.templates[0]",
             "TemplateCycle: a -> b -> a",
+            marks=pytest.mark.bad_input(51),
         ),
         (
             template("a", "c:a"),
@@ -84,12 +86,13 @@ def test_references_are_followed_depth_first_and_each_template_counts_once() -> 
             "templates[0].spec.templates[0].spec.templates[0]",
             "TemplateCycle: a -> cluster template a -> cluster template a",
         ),
-        (
+        pytest.param(
             template("a", "x"),
             [],
             "TemplateNotFound",
             "templates[0].spec.templates[0]",
             "AnalysisTemplate 'x' not found",
+            marks=pytest.mark.bad_input(52),
         ),
         (
             template("a", "c:x"),
@@ -98,27 +101,37 @@ def test_references_are_followed_depth_first_and_each_template_counts_once() -> 
             "templates[0].spec.templates[0]",
             "ClusterAnalysisTemplate 'x' not found",
         ),
-        (
+        pytest.param(
             template("t0", "t1"),
             [template(f"t{i}", f"t{i + 1}") for i in range(1, 40)],
             "TooDeep",
             "templates[0]" + ".spec.templates[0]" * 8,
             "references deeper than 8: t0 -> t1 -> ",
+            marks=pytest.mark.bad_input(56),
         ),
-        (
+        pytest.param(
             template("a", "b", metrics="m"),
             [template("b", metrics="m")],
             "Duplicate",
             "",
             "two metrics have the same name 'm'",
+            marks=pytest.mark.bad_input(54),
         ),
-        (template("a", args=(Argument("x"),)), [], "MissingArg", "args.x", "args.x was not resolved"),
-        (
+        pytest.param(
+            template("a", args=(Argument("x"),)),
+            [],
+            "MissingArg",
+            "args.x",
+            "args.x was not resolved",
+            marks=pytest.mark.bad_input(57),
+        ),
+        pytest.param(
             template("a", "b", args=(Argument("x", "1"),)),
             [template("b", args=(Argument("x", "2"),))],
             "ArgConflict",
             "args.x",
             "Argument `x` specified multiple times with different values: '1', '2'",
+            marks=pytest.mark.bad_input(59),
         ),
     ],
 )
@@ -134,11 +147,13 @@ def test_a_missing_root() -> None:
     assert (problem.path, problem.message) == ("templates[0]", "AnalysisTemplate 'x' not found")
 
 
+@pytest.mark.bad_input(54)
 def test_both_templates_are_named() -> None:
     _, (problem,) = compose([template("a", metrics="m"), template("b", metrics="m")], Library())
     assert problem.hint == "Given by a and by b."
 
 
+@pytest.mark.bad_input(55)
 def test_too_many_metrics() -> None:
     many = Template(name="a", metrics=tuple(Metric(name=f"m{i}") for i in range(201)))
     _, (problem,) = compose([many], Library())

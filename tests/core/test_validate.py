@@ -83,53 +83,159 @@ def test_argo_on_the_list() -> None:
 @pytest.mark.parametrize(
     ("fields", "code", "field", "message", "lenient"),
     [
-        ({"name": ""}, "BadName", "name", "want 1 to 253 printable characters", "error"),
-        ({"name": "x" * 300}, "BadName", "name", "is no metric name", "error"),
-        ({"name": "a\nb"}, "BadName", "name", "'a\\nb' is no metric name", "error"),
-        ({"count": 5}, "IntervalRequired", "interval", "interval is required when count > 1", "error"),
+        pytest.param(
+            {"name": ""},
+            "BadName",
+            "name",
+            "want 1 to 253 printable characters",
+            "error",
+            marks=pytest.mark.bad_input(26),
+        ),
+        pytest.param(
+            {"name": "x" * 300}, "BadName", "name", "is no metric name", "error", marks=pytest.mark.bad_input(26)
+        ),
+        pytest.param(
+            {"name": "a\nb"}, "BadName", "name", "'a\\nb' is no metric name", "error", marks=pytest.mark.bad_input(26)
+        ),
+        pytest.param(
+            {"count": 5},
+            "IntervalRequired",
+            "interval",
+            "interval is required when count > 1",
+            "error",
+            marks=pytest.mark.bad_input(30),
+        ),
         # Argo takes these counts, as something else than is written
-        ({"count": 0}, "BadCount", "count", "want integer 1..10 000, got 0", "warning"),
-        ({"count": -1}, "BadCount", "count", "want integer 1..10 000, got -1", "warning"),
-        ({"count": "three"}, "BadCount", "count", "got 'three', which counts as 0", "warning"),
-        ({"count": 10_001}, "BadCount", "count", "want integer 1..10 000, got 10001", "warning"),
+        pytest.param(
+            {"count": 0},
+            "BadCount",
+            "count",
+            "want integer 1..10 000, got 0",
+            "warning",
+            marks=pytest.mark.bad_input(32),
+        ),
+        pytest.param(
+            {"count": -1},
+            "BadCount",
+            "count",
+            "want integer 1..10 000, got -1",
+            "warning",
+            marks=pytest.mark.bad_input(32),
+        ),
+        pytest.param(
+            {"count": "three"},
+            "BadCount",
+            "count",
+            "got 'three', which counts as 0",
+            "warning",
+            marks=pytest.mark.bad_input(32),
+        ),
+        pytest.param(
+            {"count": 10_001},
+            "BadCount",
+            "count",
+            "want integer 1..10 000, got 10001",
+            "warning",
+            marks=pytest.mark.bad_input(32),
+        ),
         ({"failureLimit": "10%"}, "NotAnInteger", "failureLimit", "'10%' is not an integer", "warning"),
-        ({"failureLimit": -2}, "OutOfRange", "failureLimit", "want >= 0, or -1 to disable it, got -2", "error"),
-        ({"failureLimit": -1}, "NoLimits", "failureLimit", "cannot both be disabled", "error"),
-        ({"inconclusiveLimit": -1}, "OutOfRange", "inconclusiveLimit", "want >= 0, got -1", "error"),
-        ({"consecutiveErrorLimit": -1}, "OutOfRange", "consecutiveErrorLimit", "want >= 0, got -1", "error"),
+        pytest.param(
+            {"failureLimit": -2},
+            "OutOfRange",
+            "failureLimit",
+            "want >= 0, or -1 to disable it, got -2",
+            "error",
+            marks=pytest.mark.bad_input(33),
+        ),
+        pytest.param(
+            {"failureLimit": -1},
+            "NoLimits",
+            "failureLimit",
+            "cannot both be disabled",
+            "error",
+            marks=pytest.mark.bad_input(34),
+        ),
+        pytest.param(
+            {"inconclusiveLimit": -1},
+            "OutOfRange",
+            "inconclusiveLimit",
+            "want >= 0, got -1",
+            "error",
+            marks=pytest.mark.bad_input(35),
+        ),
+        pytest.param(
+            {"consecutiveErrorLimit": -1},
+            "OutOfRange",
+            "consecutiveErrorLimit",
+            "want >= 0, got -1",
+            "error",
+            marks=pytest.mark.bad_input(36),
+        ),
         ({"consecutiveSuccessLimit": -1}, "OutOfRange", "consecutiveSuccessLimit", "want >= 0, got -1", "error"),
-        (
+        pytest.param(
             {"count": 2, "interval": "1m", "consecutiveSuccessLimit": 3},
             "CannotSucceed",
             "count",
             "3 successes in a row can never be reached with count 2",
             "error",
+            marks=pytest.mark.bad_input(37),
         ),
-        (
+        pytest.param(
             {"count": 3, "interval": "1m", "failureLimit": 2, "consecutiveSuccessLimit": 2},
             "CountTooSmall",
             "count",
             "count 3 < failureLimit 2 + consecutiveSuccessLimit 2",
             "error",
+            marks=pytest.mark.bad_input(38),
         ),
-        (
+        pytest.param(
             {"count": 3, "interval": "1m", "failureLimit": 3},
             "CannotFail",
             "failureLimit",
             "with count 3 and failureLimit 3 the metric can never fail",
             "warning",
+            marks=pytest.mark.bad_input(39),
         ),
-        ({"interval": "10ms"}, "IntervalTooShort", "interval", "minimum 1s", "warning"),
-        ({"interval": "0s"}, "DurationNotPositive", "interval", "want a positive duration; got '0s'", "warning"),
-        ({"interval": "-5m"}, "DurationNotPositive", "interval", "want a positive duration; got '-5m'", "warning"),
-        (
+        pytest.param(
+            {"interval": "10ms"},
+            "IntervalTooShort",
+            "interval",
+            "minimum 1s",
+            "warning",
+            marks=pytest.mark.bad_input(41),
+        ),
+        pytest.param(
+            {"interval": "0s"},
+            "DurationNotPositive",
+            "interval",
+            "want a positive duration; got '0s'",
+            "warning",
+            marks=pytest.mark.bad_input(40),
+        ),
+        pytest.param(
+            {"interval": "-5m"},
+            "DurationNotPositive",
+            "interval",
+            "want a positive duration; got '-5m'",
+            "warning",
+            marks=pytest.mark.bad_input(40),
+        ),
+        pytest.param(
             {"interval": "960h", "count": 10},
             "RunTooLong",
             "interval",
             "run would last 400d; limit 30d",
             "warning",
+            marks=pytest.mark.bad_input(44),
         ),
-        ({"successCondition": ""}, "AlwaysPasses", "", "every measurement is Successful", "warning"),
+        pytest.param(
+            {"successCondition": ""},
+            "AlwaysPasses",
+            "",
+            "every measurement is Successful",
+            "warning",
+            marks=pytest.mark.bad_input(49),
+        ),
     ],
 )
 def test_metric_problems(fields: dict[str, Any], code: str, field: str, message: str, lenient: str) -> None:
@@ -140,6 +246,7 @@ def test_metric_problems(fields: dict[str, Any], code: str, field: str, message:
     assert [p.severity for p in found(subject, code, strict=True)] == ["error"]
 
 
+@pytest.mark.bad_input(40)
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
@@ -164,41 +271,53 @@ def test_bad_durations(text: str, hint: str, field: str) -> None:
 @pytest.mark.parametrize(
     ("subject", "code", "path", "message", "severity"),
     [
-        (template(), "NoMetrics", "spec.metrics", "at least one metric is required", "error"),
-        (
+        pytest.param(
+            template(),
+            "NoMetrics",
+            "spec.metrics",
+            "at least one metric is required",
+            "error",
+            marks=pytest.mark.bad_input(24),
+        ),
+        pytest.param(
             template(metric(), metric()),
             "DuplicateMetric",
             "spec.metrics[1].name",
             "'m' already used by metrics[0]",
             "error",
+            marks=pytest.mark.bad_input(25),
         ),
-        (
+        pytest.param(
             template(*(metric(name=f"m{i}") for i in range(201))),
             "TooManyMetrics",
             "spec.metrics",
             "201 metrics; limit 200",
             "error",
+            marks=pytest.mark.bad_input(55),
         ),
-        (
+        pytest.param(
             template(metric(), dry_run=(DryRunRule("^foo$"),)),
             "RuleMatchesNothing",
             "spec.dryRun[0].metricName",
             "'^foo$' matches no metric",
             "error",
+            marks=pytest.mark.bad_input(45),
         ),
-        (
+        pytest.param(
             template(metric(), measurement_retention=(RetentionRule("m"), RetentionRule("m"))),
             "DuplicateRule",
             "spec.measurementRetention[1].metricName",
             "two rules for 'm'",
             "error",
+            marks=pytest.mark.bad_input(46),
         ),
-        (
+        pytest.param(
             template(metric(), dry_run=(DryRunRule(".*"),)),
             "NoGatingMetric",
             "spec.dryRun",
             "every metric is a dry run",
             "warning",
+            marks=pytest.mark.bad_input(47),
         ),
         (
             template(metric(), dry_run=(DryRunRule("*"),)),
@@ -207,26 +326,29 @@ def test_bad_durations(text: str, hint: str, field: str) -> None:
             "'*' cannot be used",
             "error",
         ),
-        (
+        pytest.param(
             template(metric(), dry_run=(DryRunRule("(x{1000}){1000}"),)),
             "RegexTooLarge",
             "spec.dryRun[0].metricName",
             "cannot be used",
             "error",
+            marks=pytest.mark.bad_input(48),
         ),
-        (
+        pytest.param(
             template(metric(interval="30s", provider={"web": {"url": "http://x", "timeoutSeconds": 60}})),
             "TimeoutExceedsInterval",
             "spec.metrics[0].provider.web.timeoutSeconds",
             "timeout 1m0s is longer than the interval 30s",
             "warning",
+            marks=pytest.mark.bad_input(42),
         ),
-        (
+        pytest.param(
             template(metric(initialDelay="1000h")),
             "DelayTooLong",
             "spec.metrics[0].initialDelay",
             "after 41d; a run may last 30d",
             "warning",
+            marks=pytest.mark.bad_input(43),
         ),
         (
             template(metric(provider={"job": {"spec": {}}})),
@@ -243,11 +365,13 @@ def test_template_problems(subject: Template, code: str, path: str, message: str
     assert message in problem.message
 
 
+@pytest.mark.bad_input(48)
 def test_a_linear_regex_is_accepted() -> None:
     subject = template(metric(name="aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), dry_run=(DryRunRule("(a+)+$"),))
     assert {p.code for p in problems(subject)} == {"NoGatingMetric"}
 
 
+@pytest.mark.bad_input(31)
 def test_a_gate_must_end() -> None:
     endless = template(metric(interval="1m"))
     (problem,) = found(endless, "RunsForever", gate=True)
@@ -286,42 +410,96 @@ def test_comparison_problems(fields: dict[str, Any], code: str, path: str) -> No
 @pytest.mark.parametrize(
     ("name", "spec", "code", "path"),
     [
-        ("prometheus", {"address": "prometheus:9090", "query": "q"}, "BadAddress", "address"),
-        ("prometheus", {"address": "file:///etc/passwd", "query": "q"}, "BadAddress", "address"),
-        ("prometheus", {"address": "http://good.test\\@169.254.169.254/", "query": "q"}, "BadAddress", "address"),
-        ("prometheus", {"address": "http://user:pw@host/", "query": "q"}, "CredentialsInUrl", "address"),
+        pytest.param(
+            "prometheus",
+            {"address": "prometheus:9090", "query": "q"},
+            "BadAddress",
+            "address",
+            marks=pytest.mark.bad_input(107),
+        ),
+        pytest.param(
+            "prometheus",
+            {"address": "file:///etc/passwd", "query": "q"},
+            "BadAddress",
+            "address",
+            marks=pytest.mark.bad_input(117),
+        ),
+        pytest.param(
+            "prometheus",
+            {"address": "http://good.test\\@169.254.169.254/", "query": "q"},
+            "BadAddress",
+            "address",
+            marks=pytest.mark.bad_input(112),
+        ),
+        pytest.param(
+            "prometheus",
+            {"address": "http://user:pw@host/", "query": "q"},
+            "CredentialsInUrl",
+            "address",
+            marks=pytest.mark.bad_input(113),
+        ),
         ("prometheus", {"address": "http://x"}, "Required", "query"),
-        (
+        pytest.param(
             "prometheus",
             {"query": "q", "authentication": {"basicAuth": {"username": "u"}}},
             "Required",
             "authentication.basicAuth.password",
+            marks=pytest.mark.bad_input(127),
         ),
-        (
+        pytest.param(
             "prometheus",
             {"query": "q", "authentication": {"oauth2": {"tokenUrl": "http://x", "clientSecret": "s"}}},
             "Required",
             "authentication.oauth2.clientId",
+            marks=pytest.mark.bad_input(128),
         ),
-        (
+        pytest.param(
             "prometheus",
             {"query": "q", "headers": [{"key": "A", "value": "b\r\nC: d"}]},
             "HeaderInjection",
             "headers[0]",
+            marks=pytest.mark.bad_input(119),
         ),
-        (
+        pytest.param(
             "prometheus",
             {"query": "q", "headers": [{"key": "Host", "value": "b"}]},
             "HeaderNotAllowed",
             "headers[0].key",
+            marks=pytest.mark.bad_input(120),
         ),
-        ("prometheus", {"query": "q", "timeout": -1}, "TimeoutOutOfRange", "timeout"),
-        ("web", {"url": "http://x", "timeoutSeconds": 100_000}, "TimeoutOutOfRange", "timeoutSeconds"),
-        ("web", {"url": "http://x", "body": "b"}, "BodyWithGet", "method"),
-        ("web", {"url": "http://x", "method": "POST", "body": "b", "jsonBody": {}}, "ExactlyOne", ""),
+        pytest.param(
+            "prometheus",
+            {"query": "q", "timeout": -1},
+            "TimeoutOutOfRange",
+            "timeout",
+            marks=pytest.mark.bad_input(126),
+        ),
+        pytest.param(
+            "web",
+            {"url": "http://x", "timeoutSeconds": 100_000},
+            "TimeoutOutOfRange",
+            "timeoutSeconds",
+            marks=pytest.mark.bad_input(126),
+        ),
+        pytest.param(
+            "web", {"url": "http://x", "body": "b"}, "BodyWithGet", "method", marks=pytest.mark.bad_input(121)
+        ),
+        pytest.param(
+            "web",
+            {"url": "http://x", "method": "POST", "body": "b", "jsonBody": {}},
+            "ExactlyOne",
+            "",
+            marks=pytest.mark.bad_input(122),
+        ),
         ("datadog", {}, "ExactlyOne", ""),
-        ("datadog", {"query": "q", "queries": {"a": "q"}, "apiVersion": "v2"}, "ExactlyOne", ""),
-        ("datadog", {"query": "q", "formula": "a"}, "NeedsV2", "formula"),
+        pytest.param(
+            "datadog",
+            {"query": "q", "queries": {"a": "q"}, "apiVersion": "v2"},
+            "ExactlyOne",
+            "",
+            marks=pytest.mark.bad_input(130),
+        ),
+        pytest.param("datadog", {"query": "q", "formula": "a"}, "NeedsV2", "formula", marks=pytest.mark.bad_input(130)),
         ("datadog", {"query": "q", "formula": "a", "apiVersion": "v2"}, "Required", "queries"),
         ("datadog", {"queries": {"a": "q", "b": "q"}, "apiVersion": "v2"}, "Required", "formula"),
         ("datadog", {"query": "q", "requestTimeout": "0s"}, "BadDuration", "requestTimeout"),

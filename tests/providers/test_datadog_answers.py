@@ -51,13 +51,19 @@ NOW = END * 1000
         # the first series counts, the others do not
         ({"series": [{"pointlist": [[NOW, 1]]}, {"pointlist": [[NOW, 2]]}]}, 1.0, "1", {}),
         # nothing: nil, and the series as text
-        ({"series": []}, None, "[]", {}),
+        pytest.param({"series": []}, None, "[]", {}, marks=pytest.mark.bad_input(160)),
         ({"series": None}, None, "null", {}),
         ({}, None, "null", {}),
-        (points(), None, '[{"pointlist":[]}]', {}),
+        pytest.param(points(), None, '[{"pointlist":[]}]', {}, marks=pytest.mark.bad_input(160)),
         ({"series": [{}]}, None, '[{"pointlist":null}]', {}),
         # null is read as 0, and said
-        (points([NOW, None]), 0.0, "0", {"null": "the last point has no value; it counts as 0, as in Argo Rollouts"}),
+        pytest.param(
+            points([NOW, None]),
+            0.0,
+            "0",
+            {"null": "the last point has no value; it counts as 0, as in Argo Rollouts"},
+            marks=pytest.mark.bad_input(160),
+        ),
         # old and early points are used, and said; a rollup may begin a little before the window
         (points([NOW - 359_000, 1]), 1.0, "1", {}),
         (points([NOW - 10_800_000, 1]), 1.0, "1", {"stale": "the last point is 10800s old"}),
@@ -76,13 +82,20 @@ def test_v1(body: object, value: float | None, text: str, metadata: dict[str, st
 @pytest.mark.parametrize(
     ("body", "error", "message"),
     [
-        (points([NOW]), BadAnswer, "Datapoint does not have 2 values (it has 1)"),
+        pytest.param(
+            points([NOW]), BadAnswer, "Datapoint does not have 2 values (it has 1)", marks=pytest.mark.bad_input(160)
+        ),
         (points(None), BadAnswer, "Datapoint does not have 2 values (it has 0)"),
         (points([1, 2, 3]), BadAnswer, "Datapoint does not have 2 values (it has 3)"),
         (points([NOW, "1"]), BadAnswer, "Could not parse JSON body: Expected `float | null`, got `str`"),
         ({"series": "invalid"}, BadAnswer, "Could not parse JSON body: Expected `array | null`, got `str`"),
         (b'{"series":[{"pointlist":[[1,1e400]]}]}', BadAnswer, "Could not parse JSON body: the number 1e400 is out of"),
-        (b'{"series":[{"pointlist":[[1,%s]]}]}' % (b"9" * 400), BadAnswer, "a number of 400 characters"),
+        pytest.param(
+            b'{"series":[{"pointlist":[[1,%s]]}]}' % (b"9" * 400),
+            BadAnswer,
+            "a number of 400 characters",
+            marks=pytest.mark.bad_input(170),
+        ),
         (b'{"series":[{"pointlist":[[1,NaN]]}]}', BadAnswer, "Could not parse JSON body: NaN is not a JSON value"),
         # an error with status 200 is none the less one
         ({"status": "error", "error": "Rule 'avg' unknown"}, BadQuery, "errors in your query: Rule 'avg' unknown"),
@@ -108,10 +121,10 @@ def test_v1_errors(body: object, error: type[ProviderError], message: str) -> No
         ([numbers()], None, "[]"),
         ([numbers(None)], None, "[]"),
         ([{"type": "number"}], None, "[]"),
-        ([], None, "[]"),
-        ([group(["a"])], None, "[]"),
+        pytest.param([], None, "[]", marks=pytest.mark.bad_input(161)),
+        pytest.param([group(["a"])], None, "[]", marks=pytest.mark.bad_input(161)),
         # more labels than numbers
-        ([group(["a"], ["b"], ["c"]), numbers(1)], [1.0], "[1]"),
+        pytest.param([group(["a"], ["b"], ["c"]), numbers(1)], [1.0], "[1]", marks=pytest.mark.bad_input(161)),
         # a skipped row needs no label
         ([group(["a"], 5), numbers(1, None)], [1.0], "[1]"),
     ],
@@ -125,10 +138,11 @@ def test_v2(columns: list[object], value: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [
-        (
+        pytest.param(
             [numbers(1, "oops")],
             BadAnswer,
             r'could not parse numeric value "\"oops\"" in column "query": Expected `float`, got `str`',
+            marks=pytest.mark.bad_input(161),
         ),
         ([numbers(True)], BadAnswer, 'could not parse numeric value "true" in column "query"'),
         ([numbers({"a": 1})], BadAnswer, r'could not parse numeric value "{\"a\": 1}" in column "query"'),
@@ -137,10 +151,11 @@ def test_v2(columns: list[object], value: Any, text: str) -> None:
         ([group("a"), numbers(1)], BadAnswer, "could not parse group label at index 0"),
         ([group([]), numbers(1)], BadAnswer, "could not parse group label at index 0"),
         ([group([5]), numbers(1)], BadAnswer, "could not parse group label at index 0"),
-        (
+        pytest.param(
             [numbers(*[1] * 10_001)],
             TooLarge,
             "10 001 rows; limit 10 000; aggregate in the query",
+            marks=pytest.mark.bad_input(168),
         ),
     ],
 )
@@ -155,7 +170,11 @@ def test_v2_errors(columns: list[object], error: type[ProviderError], message: s
     [
         ({"data": {"errors": "no such metric"}}, "There were errors in your query: no such metric"),
         # Argo knows the text form alone
-        ({"data": {"errors": ["one", "two"]}}, "There were errors in your query: one, two"),
+        pytest.param(
+            {"data": {"errors": ["one", "two"]}},
+            "There were errors in your query: one, two",
+            marks=pytest.mark.bad_input(162),
+        ),
         ({"errors": "the key secret-api-key is bad"}, "There were errors in your query: the key [redacted] is bad"),
         ({"errors": [{"detail": "x"}]}, 'There were errors in your query: {"detail":"x"}'),
         ({"errors": "x" * 400}, "There were errors in your query: " + "x" * 297 + "..."),

@@ -37,19 +37,27 @@ async def test_whole_answers(http: Http, backend: Any, behaviour: str) -> None:
         assert json.loads(answer.body)["status"] == "success"
 
 
-FAILURES: list[tuple[str, type[ProviderError], str, str]] = [
+FAILURES: list[Any] = [
     ("close", Unreachable, "ProviderDown", "the connection was closed without an answer"),
     ("close hard", Unreachable, "ProviderDown", "the connection was closed without an answer"),
-    ("silence", TimedOut, "Timeout", "no answer in 0.3s"),
+    pytest.param("silence", TimedOut, "Timeout", "no answer in 0.3s", marks=pytest.mark.bad_input(137)),
     ("headers then silence", TimedOut, "Timeout", "no whole answer in 0.3s (got 1 of 100 bytes)"),
-    ("drip", TimedOut, "Timeout", "no whole answer in 0.3s (got"),  # the deadline is total
-    ("drip headers", TimedOut, "Timeout", "no answer in 0.3s"),
-    ("cut", Unreachable, "ProviderDown", "answer cut at 512 of 2 048 bytes"),
-    ("cut hard", Unreachable, "ProviderDown", "answer cut at 512 of 2 048 bytes"),
+    pytest.param(
+        "drip", TimedOut, "Timeout", "no whole answer in 0.3s (got", marks=pytest.mark.bad_input(138)
+    ),  # the deadline is total
+    pytest.param("drip headers", TimedOut, "Timeout", "no answer in 0.3s", marks=pytest.mark.bad_input(138)),
+    pytest.param(
+        "cut", Unreachable, "ProviderDown", "answer cut at 512 of 2 048 bytes", marks=pytest.mark.bad_input(139)
+    ),
+    pytest.param(
+        "cut hard", Unreachable, "ProviderDown", "answer cut at 512 of 2 048 bytes", marks=pytest.mark.bad_input(139)
+    ),
     ("cut chunk", Unreachable, "ProviderDown", "answer cut at 512 bytes"),
-    ("endless", TooLarge, "TooLarge", "over 8 MiB"),
-    ("announced", TooLarge, "TooLarge", "over 8 MiB (52 428 800 bytes announced)"),
-    ("gzip bomb", TooLarge, "TooLarge", "over 8 MiB decoded"),
+    pytest.param("endless", TooLarge, "TooLarge", "over 8 MiB", marks=pytest.mark.bad_input(150)),
+    pytest.param(
+        "announced", TooLarge, "TooLarge", "over 8 MiB (52 428 800 bytes announced)", marks=pytest.mark.bad_input(150)
+    ),
+    pytest.param("gzip bomb", TooLarge, "TooLarge", "over 8 MiB decoded", marks=pytest.mark.bad_input(149)),
     ("gzip cut", BadAnswer, "Malformed", "the answer's compressed body ends too early"),
     ("gzip garbage", BadAnswer, "Malformed", "the answer's compressed body is broken"),
     ("brotli", BadAnswer, "Malformed", "encoded as 'br', which was not asked for"),
@@ -60,15 +68,33 @@ FAILURES: list[tuple[str, type[ProviderError], str, str]] = [
     ("ssh", BadAnswer, "Malformed", "the answer is not HTTP"),
     ("long header", BadAnswer, "Malformed", "the answer is not HTTP"),
     ("many headers", BadAnswer, "Malformed", "the answer is not HTTP"),
-    ("redirect", NotAllowed, "RedirectRefused", "redirects are not followed (to 169.254.169.254)"),
-    ("redirect https", NotAllowed, "RedirectRefused", "redirects are not followed (to elsewhere.example)"),
-    ("redirect 307", NotAllowed, "RedirectRefused", "redirects are not followed (to another path of the same host)"),
+    pytest.param(
+        "redirect",
+        NotAllowed,
+        "RedirectRefused",
+        "redirects are not followed (to 169.254.169.254)",
+        marks=pytest.mark.bad_input(141),
+    ),
+    pytest.param(
+        "redirect https",
+        NotAllowed,
+        "RedirectRefused",
+        "redirects are not followed (to elsewhere.example)",
+        marks=pytest.mark.bad_input(141),
+    ),
+    pytest.param(
+        "redirect 307",
+        NotAllowed,
+        "RedirectRefused",
+        "redirects are not followed (to another path of the same host)",
+        marks=pytest.mark.bad_input(141),
+    ),
     ("redirect 308", NotAllowed, "RedirectRefused", "redirects are not followed (to a place that is no URL)"),
-    ("429", Throttled, "Throttled", "too many requests (429)"),
+    pytest.param("429", Throttled, "Throttled", "too many requests (429)", marks=pytest.mark.bad_input(145)),
 ]
 
 
-@pytest.mark.parametrize(("behaviour", "error", "reason", "message"), FAILURES, ids=[row[0] for row in FAILURES])
+@pytest.mark.parametrize(("behaviour", "error", "reason", "message"), FAILURES)
 async def test_failures(
     http: Http, backend: Any, behaviour: str, error: type[ProviderError], reason: str, message: str
 ) -> None:
@@ -82,11 +108,13 @@ async def test_failures(
     assert (await ask(http, backend.url("ok"))).status == 200  # and the client is still good
 
 
+@pytest.mark.bad_input(136)
 async def test_refused(http: Http, refused_port: int) -> None:
     with pytest.raises(Unreachable, match=rf"^Prometheus at http://127\.0\.0\.1:{refused_port}: connection refused$"):
         await ask(http, f"http://127.0.0.1:{refused_port}/")
 
 
+@pytest.mark.bad_input(137)
 async def test_a_black_hole(http: Http, black_hole: int) -> None:
     with pytest.raises(TimedOut, match=r"no answer in 0\.3s"):
         await ask(http, f"http://127.0.0.1:{black_hole}/", 0.3)
@@ -98,6 +126,7 @@ async def test_no_time_at_all(http: Http, backend: Any) -> None:
     assert backend.connections == 0
 
 
+@pytest.mark.bad_input(136, 116)
 @pytest.mark.parametrize(
     ("outcome", "error", "message"),
     [
@@ -129,6 +158,7 @@ async def test_names(backend: Any, outcome: list[str] | OSError, error: type[Pro
     assert backend.connections == 0
 
 
+@pytest.mark.bad_input(136)
 async def test_a_slow_resolver_is_cut_off() -> None:
     async def lookup(host: str, port: int) -> list[str]:
         await asyncio.sleep(30)
@@ -140,6 +170,7 @@ async def test_a_slow_resolver_is_cut_off() -> None:
     await http.close()
 
 
+@pytest.mark.bad_input(116)
 async def test_rebinding(backend: Any) -> None:
     """A name server that says something else each time: what is judged is what is connected to."""
     answers = [["127.0.0.1"], ["169.254.169.254"], ["127.0.0.1"], ["192.168.0.1"]]
@@ -162,6 +193,7 @@ async def test_rebinding(backend: Any) -> None:
     assert backend.seen[0].headers["Host"] == f"prom.test:{backend.port}"  # the name is kept, the address is ours
 
 
+@pytest.mark.bad_input(116)
 async def test_the_connected_socket_is_judged_again(backend: Any) -> None:
     """The resolver's answer was allowed when it was given; the operator's policy has the last word at the socket."""
 
@@ -193,6 +225,7 @@ async def test_an_address_in_the_url_is_judged_without_a_resolver(backend: Any) 
     assert backend.connections == 0
 
 
+@pytest.mark.bad_input(140)
 @pytest.mark.parametrize(
     ("certificate", "message"),
     [
@@ -231,6 +264,7 @@ async def test_tls_where_plain_http_is_spoken(http: Http, backend: Any) -> None:
         await ask(http, backend.origin.replace("http:", "https:") + "/")
 
 
+@pytest.mark.bad_input(129)
 async def test_insecure_needs_permission() -> None:
     http = Http(policy=AddressPolicy(allow_insecure_tls=False))
     with pytest.raises(NotAllowed) as caught:
@@ -239,6 +273,7 @@ async def test_insecure_needs_permission() -> None:
     await http.close()
 
 
+@pytest.mark.bad_input(145)
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [

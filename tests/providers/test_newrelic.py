@@ -87,7 +87,9 @@ async def test_question_and_answer(provider: NewRelic, backend: Any, response: A
     ("found", "value", "text"),
     [
         # one row is a map, more are a list of maps
-        ([{"b": 1, "a": None}], {"b": 1.0, "a": None}, '{"a":null,"b":1}'),
+        pytest.param(
+            [{"b": 1, "a": None}], {"b": 1.0, "a": None}, '{"a":null,"b":1}', marks=pytest.mark.bad_input(164)
+        ),
         ([{"a": 1}, {}], [{"a": 1.0}, {}], '[{"a":1},{}]'),
         ([{"p": {"95": 1e-7}}], {"p": {"95": 1e-7}}, '{"p":{"95":1e-7}}'),
     ],
@@ -115,8 +117,8 @@ NOTHING = "no results returned from NRQL query"
 @pytest.mark.parametrize(
     ("body", "error", "message"),
     [
-        (rows(), NoData, NOTHING),
-        (rows({}), NoData, NOTHING),
+        pytest.param(rows(), NoData, NOTHING, marks=pytest.mark.bad_input(164)),
+        pytest.param(rows({}), NoData, NOTHING, marks=pytest.mark.bad_input(164)),
         ({"data": {"actor": {"account": {"nrql": None}}}}, NoData, NOTHING),
         ({"data": None}, NoData, NOTHING),
         ({}, BadAnswer, "New Relic's answer has neither data nor errors"),
@@ -127,13 +129,33 @@ NOTHING = "no results returned from NRQL query"
         (b'{"data":{"actor":{"account":{"nrql":{"results":[{"n":1e400}]}}}}}', BadAnswer, "1e400 is out of range"),
         (b'{"data":NaN}', BadAnswer, "could not parse New Relic's answer: NaN is not a JSON value"),
         # GraphQL errors come with status 200, and their class says whose move is next
-        (failed("NRQL Syntax Error: Error at line 1 position 6", errorClass="INVALID_INPUT"), BadQuery, "NRQL Syntax"),
-        (failed("The API key is unknown", errorCode="BAD_API_KEY"), AuthFailed, "The API key is unknown"),
+        pytest.param(
+            failed("NRQL Syntax Error: Error at line 1 position 6", errorClass="INVALID_INPUT"),
+            BadQuery,
+            "NRQL Syntax",
+            marks=pytest.mark.bad_input(163),
+        ),
+        pytest.param(
+            failed("The API key is unknown", errorCode="BAD_API_KEY"),
+            AuthFailed,
+            "The API key is unknown",
+            marks=pytest.mark.bad_input(163),
+        ),
         (failed("no access", errorClass="ACCESS_DENIED"), AuthFailed, "no access"),
         (failed("took too long", errorClass="TIMEOUT"), TimedOut, "took too long"),
         (failed("sorry", errorClass="SERVER_ERROR"), Unreachable, "sorry"),
-        (failed("slow down", errorClass="TOO_MANY_REQUESTS"), Throttled, "slow down"),
-        (failed("NRQL rate limit reached for account 42"), Throttled, "NRQL rate limit reached"),
+        pytest.param(
+            failed("slow down", errorClass="TOO_MANY_REQUESTS"),
+            Throttled,
+            "slow down",
+            marks=pytest.mark.bad_input(163),
+        ),
+        pytest.param(
+            failed("NRQL rate limit reached for account 42"),
+            Throttled,
+            "NRQL rate limit reached",
+            marks=pytest.mark.bad_input(163),
+        ),
         ({"errors": [{"message": "one"}, {"message": "two"}]}, BadQuery, "one, two"),
         ({"errors": "plain"}, BadQuery, "plain"),
         ({"errors": [{}]}, BadQuery, "the query failed and New Relic does not say why"),

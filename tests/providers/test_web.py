@@ -123,15 +123,17 @@ async def test_oauth2_token_goes_before_a_custom_authorization(
         (b'"quoted"', "", "quoted", '"quoted"'),
         (b"null", "", None, "null"),
         (b"false", "{$}", False, "false"),
-        (b'{"t": "<script>"}', "{.t}", "<script>", r'"\u003cscript\u003e"'),
+        pytest.param(
+            b'{"t": "<script>"}', "{.t}", "<script>", r'"\u003cscript\u003e"', marks=pytest.mark.bad_input(167)
+        ),
         (b'[{"s":"up","v":1},{"s":"down","v":2}]', '{[?(@.s=="down")].v}', 2.0, "2"),
         # no JSON: the text as it is, whatever the path says
         (b"", "{.a}", "", ""),
-        (b"OK\n", "{.a}", "OK\n", "OK\n"),
+        pytest.param(b"OK\n", "{.a}", "OK\n", "OK\n", marks=pytest.mark.bad_input(165)),
         (b"{'a': 1}", "{.a}", "{'a': 1}", "{'a': 1}"),
         (b"NaN", "", "NaN", "NaN"),
         (b"1 2", "", "1 2", "1 2"),
-        (b"\x1b[31mred", "", "\x1b[31mred", "\x1b[31mred"),
+        pytest.param(b"\x1b[31mred", "", "\x1b[31mred", "\x1b[31mred", marks=pytest.mark.bad_input(167)),
         ("\ufeff{}".encode(), "", "\ufeff{}", "\ufeff{}"),
     ],
 )
@@ -143,7 +145,12 @@ def test_what_is_found(body: bytes, path: str, value: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("body", "spec", "metadata"),
     [
-        (b"[1,2,3]", {"jsonPath": "{[*]}"}, {"note": "3 values at {[*]}: the first is the result"}),
+        pytest.param(
+            b"[1,2,3]",
+            {"jsonPath": "{[*]}"},
+            {"note": "3 values at {[*]}: the first is the result"},
+            marks=pytest.mark.bad_input(166),
+        ),
         (b'{"a":1,"a":2}', {}, {"duplicateKeys": "a"}),
         (
             b"{}",
@@ -155,7 +162,12 @@ def test_what_is_found(body: bytes, path: str, value: Any, text: str) -> None:
             {"authentication": {"basicAuth": {"username": "u", "password": "p"}}},
             {"warnings": '"authentication.basicAuth is sent; Argo Rollouts ignores it for web metrics"'},
         ),
-        (b"x" * 5000, {}, {"truncated": "the value shows 4096 of 5000 characters; the condition saw all"}),
+        pytest.param(
+            b"x" * 5000,
+            {},
+            {"truncated": "the value shows 4096 of 5000 characters; the condition saw all"},
+            marks=pytest.mark.bad_input(165),
+        ),
         (
             b'"' + b"x" * 70_000 + b'"',
             {},
@@ -174,16 +186,34 @@ def test_what_is_noted(body: bytes, spec: dict[str, Any], metadata: dict[str, st
 @pytest.mark.parametrize(
     ("body", "path", "error", "message"),
     [
-        (b'{"a": 1}', "{.b}", BadAnswer, "Could not find JSONPath in body: b is not found"),
+        pytest.param(
+            b'{"a": 1}',
+            "{.b}",
+            BadAnswer,
+            "Could not find JSONPath in body: b is not found",
+            marks=pytest.mark.bad_input(166),
+        ),
         (b'{"a": 1}', "{.a[0]}", BadAnswer, "Could not find JSONPath in body: float64 is not array or slice"),
         (b"[]", "{[*]}", BadAnswer, "result of web metric produced no value"),
         (b'{"a": []}', '{.a[?(@.b=="c")]}', BadAnswer, "result of web metric produced no value"),
-        (b"[" + b"0," * 300_000 + b"0]", "{..[*]}", TooLarge, "jsonPath {..[*]}: TooMuchWork: more than 250000 values"),
+        pytest.param(
+            b"[" + b"0," * 300_000 + b"0]",
+            "{..[*]}",
+            TooLarge,
+            "jsonPath {..[*]}: TooMuchWork: more than 250000 values",
+            marks=pytest.mark.bad_input(125),
+        ),
         # it may be JSON, but not such as we read: never taken for a text
         (b"[" * 200_000, "", BadAnswer, "the body of 200000 bytes cannot be read: nested deeper than 100 levels"),
         (b'{"a": "\xff"}', "", BadAnswer, "the body of 10 bytes cannot be read: not UTF-8 at byte 8"),
         ('{"a": 1}'.encode("utf-16"), "", BadAnswer, "cannot be read: not UTF-8 at byte 1"),
-        (b'{"a": %s}' % (b"9" * 400), "{.a}", BadAnswer, "cannot be read: a number of 400 characters"),
+        pytest.param(
+            b'{"a": %s}' % (b"9" * 400),
+            "{.a}",
+            BadAnswer,
+            "cannot be read: a number of 400 characters",
+            marks=pytest.mark.bad_input(170),
+        ),
         (b'{"a": 1e400}', "{.a}", BadAnswer, "cannot be read: the number 1e400 is out of range"),
     ],
 )
@@ -256,15 +286,21 @@ async def test_the_timeout_is_the_metrics_own(provider: Web, backend: Any, conte
     [
         ({}, []),
         ({"url": "https://a.example/x?y=z", "method": "PUT", "body": "x"}, []),
-        ({"body": "x"}, [NO_BODY]),
+        pytest.param({"body": "x"}, [NO_BODY], marks=pytest.mark.bad_input(121)),
         ({"jsonBody": {}}, [NO_BODY]),
         ({"body": "x", "jsonBody": {}}, [BOTH]),
-        ({"method": "POST", "body": "x", "jsonBody": {}}, [BOTH]),
+        pytest.param({"method": "POST", "body": "x", "jsonBody": {}}, [BOTH], marks=pytest.mark.bad_input(122)),
         ({"method": "DELETE"}, ["method 'DELETE' is not allowed: GET, POST, PUT"]),
         # 0 and less mean the default, as in Argo
-        ({"timeoutSeconds": -1}, []),
-        ({"timeoutSeconds": 100_000}, ["timeoutSeconds is 100000: 1..300 is allowed"]),
-        ({"jsonPath": "{$."}, ["jsonPath '{$.', column 4: unclosed action"]),
+        pytest.param({"timeoutSeconds": -1}, [], marks=pytest.mark.bad_input(126)),
+        pytest.param(
+            {"timeoutSeconds": 100_000},
+            ["timeoutSeconds is 100000: 1..300 is allowed"],
+            marks=pytest.mark.bad_input(126),
+        ),
+        pytest.param(
+            {"jsonPath": "{$."}, ["jsonPath '{$.', column 4: unclosed action"], marks=pytest.mark.bad_input(124)
+        ),
         ({"jsonPath": "{.a[b]}"}, ["jsonPath '{.a[b]}', column 5: invalid array index b"]),
         ({"url": "bad://url.com"}, ['unsupported protocol scheme "bad" (url: http or https only)']),
         ({"url": "localhost:8080"}, ['unsupported protocol scheme "" (url needs http:// or https://)']),
