@@ -64,7 +64,7 @@ class Measurer:
             if not run.spec.strict:  # Argo ends the run at once
                 raise SecretMissing(secret_missing(run, metrics, self.clock.now()))
             lost = NotAnswered("SecretNotFound", metrics)
-            return [(task.name, self._unresolved(run, task, lost)) for task in step.measure], {}, {}
+            return [(task.name, await self._unresolved(run, task, lost, stored)) for task in step.measure], {}, {}
         looks: Looks = {}
         one = len(step.measure) == 1
         if one:
@@ -111,9 +111,11 @@ class Measurer:
             return self.comparer.describe(metric, task.metric.interval)
         return self.asker.describe(metric.provider)
 
-    def _unresolved(self, run: Run, task: Task, lost: NotAnswered) -> Measurement:
+    async def _unresolved(self, run: Run, task: Task, lost: NotAnswered, stored: StoredLooks) -> Measurement:
         """Strict mode without a secret: as if the provider had not answered."""
         if is_comparison(task.metric.metric):
+            if task.op is Op.TERMINATE:  # nobody is asked for it
+                return (await self.comparer.measure(run, task, task.metric.metric, stored))[0]
             return self.comparer.unanswered(task, lost.message, Cause.SECRET_NOT_FOUND)
         return self._judged(run, task, task.metric.metric, lost)
 
@@ -179,7 +181,7 @@ def _answered(answer: Answer) -> Answered:
 
 def _carried(result: MetricResult | None) -> Mapping[str, str] | None:
     """What the newest answer left for the next question (raw counter readings), if its provider leaves such."""
-    if result is not None:
+    if result is not None and result.measurements and result.measurements[-1].metadata:
         for measurement in reversed(result.measurements):
             carried = {k: v for k, v in measurement.metadata.items() if k.startswith(CARRIED_PREFIX)}
             if carried:

@@ -13,7 +13,18 @@ from msgspec.structs import replace
 from analysis_service.asking import Asker
 from analysis_service.core.compare import state as fold
 from analysis_service.core.compare.spec import comparison_of, parse
-from analysis_service.core.model import Cause, Look, Metric, OutagePolicy, Phase, Run, RunSpec
+from analysis_service.core.model import (
+    Argument,
+    Cause,
+    Look,
+    Metric,
+    OutagePolicy,
+    Phase,
+    Run,
+    RunSpec,
+    SecretKeyRef,
+    ValueFrom,
+)
 from analysis_service.core.reconcile import Step, plan, settle, terminate
 from analysis_service.core.statistics.plan import Calibration, Plan
 from analysis_service.measuring import Measurer
@@ -83,6 +94,8 @@ class Bench:
     source: Source
     metrics: tuple[Metric, ...]
     strict: bool = False
+    args: tuple[Argument, ...] = ()
+    environ: dict[str, str] = field(default_factory=dict)
     clock: Time = field(default_factory=Time)
     store: Store = field(default_factory=MemoryStore)
     claim: Claim | None = None
@@ -91,7 +104,7 @@ class Bench:
 
     async def create(self) -> None:
         self.restart()
-        run = Run("id", "n", "run", RunSpec(metrics=self.metrics, strict=self.strict), created_at=START)
+        run = Run("id", "n", "run", RunSpec(metrics=self.metrics, strict=self.strict, args=self.args), created_at=START)
         record, _ = await self.store.create_run(NewRun(run, START, owner="me"), START)
         self.claim = Claim(record.run, 1, "me", record.resource_version)
 
@@ -103,7 +116,7 @@ class Bench:
                 raise LookupError(name)
             return backend
 
-        asker = Asker(load, Secrets([EnvironmentSecrets({})]), self.clock, Telemetry(), bucket_seconds=0.0)
+        asker = Asker(load, Secrets([EnvironmentSecrets(self.environ)]), self.clock, Telemetry(), bucket_seconds=0.0)
         self.measurer = Measurer(asker, self.clock)
 
     @property
@@ -736,3 +749,38 @@ async def test_the_state_in_the_record_stays_small() -> None:
     await bench.advance(1000)
     (measurement,) = bench.run.results[0].measurements
     assert sum(map(len, measurement.metadata.values())) < 4096
+
+
+TOKEN = Argument(name="token", value_from=ValueFrom(secret_key_ref=SecretKeyRef(name="dd", key="api-key")))
+VARIABLE, VALUE = "TIDEGATE_SECRET_DD__API_KEY", "hunter2hunter2"
+SECRETIVE = comparison(
+    counts={
+        "events": {SCRIPTED: {"query": "{{arm.v}} errors", "token": "{{args.token}}"}},
+        "totals": {SCRIPTED: {"query": "{{arm.v}} requests", "token": "{{args.token}}"}},
+    }
+)
+
+
+async def test_a_secret_is_filled_in_and_kept_out_of_what_is_stored() -> None:
+    told = failing(traffic(0.04, 0.04), (100, 125), error=Unreachable(f"token {VALUE} is not wanted"))
+    bench = Bench(told, (SECRETIVE,), args=(TOKEN,), environ={VARIABLE: VALUE})
+    await bench.advance(121)
+    looks = await bench.looks()
+    assert looks[-1].data["missed"] == "Unreachable: canary, events: token ***** is not wanted"
+    assert "*****" in bench.run.results[0].measurements[-1].reason
+    assert VALUE not in repr(bench.run) + repr(looks)
+    assert (await bench.until_done()).phase is Phase.SUCCESSFUL
+
+
+async def test_a_secret_that_is_gone_is_a_missed_look_in_strict_mode() -> None:
+    bench = Bench(traffic(0.04, 0.04), (SECRETIVE,), strict=True, args=(TOKEN,), environ={VARIABLE: VALUE})
+    await bench.advance(100)
+    before = len(await bench.looks())
+    bench.environ.clear()
+    bench.restart()  # secrets are remembered for a while
+    await bench.advance(125)
+    measurement = bench.run.results[0].measurements[-1]
+    assert (measurement.phase, measurement.missed, measurement.cause) == (Phase.RUNNING, 1, Cause.SECRET_NOT_FOUND)
+    assert len(await bench.looks()) == before
+    run = await bench.terminated()
+    assert (run.phase, run.results[0].cause) == (Phase.INCONCLUSIVE, Cause.TERMINATED)

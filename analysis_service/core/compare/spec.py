@@ -13,6 +13,7 @@ from analysis_service.core.arguments import provider_names, resolve_arm
 from analysis_service.core.compare.growth import growth_factor
 from analysis_service.core.model import Metric
 from analysis_service.core.statistics.budget import split_alpha
+from analysis_service.core.statistics.kayenta_config import ConfigError, parse_options
 from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 from analysis_service.core.tags import ArgumentError
 from analysis_service.core.timing import parse_duration
@@ -48,6 +49,8 @@ DEFAULT_TEST: Mapping[Shape, str] = {
     "gauge": "sequential-t",
 }
 _NO_MARGIN = frozenset({OBJECTIVE, SAMPLE_RATIO, KAYENTA})
+_RATIOS_ONLY = frozenset({"sequential-histogram", "sequential-quantile", "sprt", "fisher-exact"})
+LOOKBACK = timedelta(hours=6)
 PLANNED_LOOKS = 20  # of a group-sequential test that names no number
 
 
@@ -88,6 +91,7 @@ class Spec:
     planned: int | None  # looks of a fixed-size or group-sequential test
     spending: Literal["obrien-fleming", "pocock"] | None
     kayenta: Mapping[str, Any]
+    lookback: timedelta  # history for a calibration
     notes: tuple[str, ...] = ()
 
     @property
@@ -126,7 +130,7 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
     single = not isinstance(arms.get(STABLE), Mapping)
     test = _test(written, shape, single=single)
     single = single or test == OBJECTIVE
-    margin = _margin(written, test)
+    margin = _margin(written, shape, test)
     objective = _number(written, "objective", low=0.0)
     if test == OBJECTIVE and not objective:
         raise SpecError("objective is missing: the largest acceptable share of events, above 0")
@@ -135,6 +139,8 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
     if longest is None and until == "verdict":
         raise SpecError("maxDuration is missing: undecided then is Inconclusive")
     share = _number(written, "canaryWeight", low=0.0, high=100.0)
+    if test == SAMPLE_RATIO and not share:
+        raise SpecError("canaryWeight is missing: the percent of the traffic that the canary should get")
     planned, spending = _planned(written, test, longest)
     asks, notes = _asks(written, shape, arms, interval, single=single)
     fail_at = _word(written, "failAt", ("noharm", "margin")) or ("noharm" if shape == "counts" else "margin")
@@ -151,7 +157,11 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
         "expected_share": share / 100.0 if share else None,
     }
     missing = _word(written, "missing", ("skip", "zero", "inconclusive"))
-    kayenta = written.get("kayenta")
+    kayenta = written.get("kayenta") or {}
+    try:
+        parse_options(kayenta, at="kayenta")
+    except ConfigError as error:
+        raise SpecError(str(error)) from None
     return Spec(
         shape=shape,
         test=test,
@@ -167,7 +177,8 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
         settings=settings,
         planned=planned,
         spending=spending,
-        kayenta=kayenta if isinstance(kayenta, Mapping) else {},
+        kayenta=kayenta,
+        lookback=_duration(written, "lookback") or LOOKBACK,
         notes=notes,
     )
 
@@ -220,7 +231,7 @@ def _test(written: Mapping[str, Any], shape: Shape, *, single: bool) -> str:
     return test
 
 
-def _margin(written: Mapping[str, Any], test: str) -> Margin:
+def _margin(written: Mapping[str, Any], shape: Shape, test: str) -> Margin:
     margin = written.get("margin")
     if not isinstance(margin, Mapping):
         if test in _NO_MARGIN:
@@ -229,6 +240,14 @@ def _margin(written: Mapping[str, Any], test: str) -> Margin:
     found = Margin(_number(margin, "relative", low=0.0), _number(margin, "absolute", low=0.0))
     if (found.relative is None) == (found.absolute is None):
         raise SpecError("margin: exactly one of relative, absolute is wanted")
+    ratios = test in _RATIOS_ONLY or (test == "group-sequential" and shape == "counts")
+    if ratios and found.relative is None:
+        raise SpecError(f"margin.absolute: {test} compares ratios; give margin.relative, such as 0.5 for 1.5 times")
+    if test == "ks" and (found.absolute is None or not 0 < found.absolute < 1):
+        raise SpecError(
+            "margin: ks compares whole distributions; give margin.absolute between 0 and 1, the share of values that "
+            "may move beyond any limit, as 0.1"
+        )
     return found
 
 

@@ -1,11 +1,15 @@
 """What is said of a comparison before it runs."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analysis_service.core.lint import lint
 from analysis_service.core.model import Metric, Template
 from analysis_service.core.problems import problems
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "templates"
 
 
 def template(metric: dict[str, Any] | None = None, score: Any = None, **spec: Any) -> Template:
@@ -47,3 +51,8 @@ RATE = {"prometheus": {"query": "sum(rate(x[5m]))"}}
 )
 def test_problems(given: Template, codes: list[str]) -> None:
     assert sorted(p.code for p in problems(given)) == sorted(codes)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_examples_are_clean(path: Path) -> None:
+    assert lint(path.read_text(), strict=True) == ()
