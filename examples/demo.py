@@ -6,6 +6,7 @@ that runs, look by look, through their own /metrics pages. Ends with one Success
 its sentence.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,10 +22,15 @@ LONGEST_SECONDS = 85
 
 
 @contextmanager
-def child(*arguments: str, **streams: int) -> Iterator["subprocess.Popen[str]"]:
+def child(*arguments: str, stderr: int | None = None, **variables: str) -> Iterator["subprocess.Popen[str]"]:
     """A Python module as a process that ends with us, whatever happens to us."""
     process = subprocess.Popen(
-        [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **streams
+        [sys.executable, "-m", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env={**os.environ, **variables},
     )
     try:
         yield process
@@ -104,6 +110,7 @@ def serve(stack: ExitStack, folder: Path) -> tuple[str, "subprocess.Popen[str]"]
         child(
             "analysis_service.cli", "serve", "--store", f"sqlite:{folder}/tidegate.db",
             "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", stderr=subprocess.PIPE,
+            TIDEGATE_DRAIN_DELAY_SECONDS="0",  # nobody has to notice that we leave
         )
     )  # fmt: skip
     assert process.stderr is not None

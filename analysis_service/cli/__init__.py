@@ -15,15 +15,18 @@ COMMANDS = {
     "lint": "Say everything that is wrong, or doubtful, about templates.",
     "render": "Show the exact queries that templates ask.",
     "query": "Take metrics once: raw answer, value, and which part of the condition was false.",
+    "test": "Unit tests of templates on series that are written down, in tables, or recorded.",
+    "backtest": "Run templates over past data as if live: false alarms, and what would have been found.",
     "serve": "Run the analysis service.",
     "runs": "List, show, watch, terminate and delete runs of a service.",
     "report": "A run as an HTML page, as pictures, or as a record to keep.",
     "templates": "List, show, store and delete templates of a service.",
+    "import": "Turn another system's configuration (Kayenta's) into a template.",
     "schema": "Print the JSON Schema of templates, for editors.",
     "completion": "Print the shell's completion script.",
 }
 
-_MODULES = {"report": "report_command"}  # where a command's file is not called as the command
+_MODULES = {"report": "report_command", "import": "import_command"}  # where a command's file is not called as the command
 
 EXIT_CODES = """\b
 Exit codes:
