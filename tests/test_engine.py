@@ -212,6 +212,7 @@ async def test_a_metric_is_never_given_its_own_last_answer_again() -> None:
     assert [float(m.value) for m in page.items] == values
 
 
+@pytest.mark.bad_input(145)
 async def test_a_throttled_question_waits_as_told_and_costs_no_error() -> None:
     async with service({"q": [Throttled("slow down", retry_after_seconds=0.05), 1.0]}) as it:
         await it.start(RunSpec(metrics=(metric("q", success_condition="result == 1"),)))
@@ -247,6 +248,7 @@ async def test_retries_have_a_budget() -> None:
 SECRET = Argument(name="token", value_from=ValueFrom(secret_key_ref=SecretKeyRef(name="dd", key="api-key")))
 
 
+@pytest.mark.bad_input(167)
 async def test_a_secret_is_filled_in_and_never_shown() -> None:
     environ = {"TIDEGATE_SECRET_DD__API_KEY": "hunter2hunter2"}
     spec = RunSpec(

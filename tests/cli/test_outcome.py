@@ -35,7 +35,7 @@ ROWS = [
     (Phase.SUCCESSFUL, Cause.NO_EVIDENCE, UNMEASURED, NONE, 12),
     (Phase.SUCCESSFUL, Cause.PASSED, UNMEASURED, NONE, 12),
     (Phase.SUCCESSFUL, Cause.PASSED, None, NONE, 12),
-    (Phase.SUCCESSFUL, Cause.PASSED, DRY, NONE, 12),
+    pytest.param(Phase.SUCCESSFUL, Cause.PASSED, DRY, NONE, 12, marks=pytest.mark.bad_input(47)),
     (Phase.SUCCESSFUL, Cause.NO_EVIDENCE, MEASURED, NONE, 12),
     # ended on request: what is not finished has not passed
     (Phase.SUCCESSFUL, Cause.TERMINATED, MEASURED, NONE, 11),

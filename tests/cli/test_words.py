@@ -22,8 +22,8 @@ from analysis_service.core.template import read_all
     [
         ("v1\n", "v1\\n"),
         ("a\tb\r\n", "a\\tb\\r\\n"),
-        ("\x1b[31m", "\\x1b[31m"),
-        ("\u202e", "\\u202e"),  # turns the text around
+        pytest.param("\x1b[31m", "\\x1b[31m", marks=pytest.mark.bad_input(167)),
+        pytest.param("\u202e", "\\u202e", marks=pytest.mark.bad_input(167)),  # turns the text around
         ("\u2028", "\\u2028"),  # a line break to some
         ("\xa0", " "),
         ("é日本", "é日本"),

@@ -68,6 +68,7 @@ def at_address(context: Callable[..., Context]) -> Callable[..., Context]:
     return make
 
 
+@pytest.mark.bad_input(131)
 async def test_question_and_answer(provider: NewRelic, backend: Any, response: Any, at_address: Any) -> None:
     asked = at_address(backend.url(response(rows({"count": 3, "facet": "a<b"}))))
     found = await provider.query({**SPEC, "profile": "team", "timeout": 7}, asked)

@@ -58,6 +58,8 @@ def judge(success: str, failure: str, result: Value, *, now: datetime | None = N
         texts.append(_sentence("successCondition", success, result, now))
     if failed is not None and (failed or succeeded is not True):
         texts.append(_sentence("failureCondition", failure, result, now))
+    if succeeded and failed:
+        texts.append("both hold, so the conditions overlap, and the failure counts")
     if result != result:
         texts.append("value is NaN, and NaN compared as false; isNaN(result) tests for it, onNaN decides it")
     return Verdict(

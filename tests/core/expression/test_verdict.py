@@ -83,6 +83,15 @@ def test_explanation(success: str, result: Any, explanation: str) -> None:
     assert judge(success, "", result).explanation == explanation
 
 
+@pytest.mark.bad_input(50)
+def test_conditions_that_both_hold_fail_and_are_said_to_overlap() -> None:
+    verdict = judge("result < 0.1", "result > 0.05", 0.08)
+    assert verdict.phase == "Failed"
+    assert "failureCondition result > 0.05: 0.08 > 0.05 is true; both hold, so the conditions overlap" in (
+        verdict.explanation
+    )
+
+
 def test_explain_stops_where_evaluation_stopped() -> None:
     condition = compile_condition("len(result) > 0 && result[0] < 0.95")
     assert [(part.text, part.value) for part in explain(condition, array("d"))] == [("len(result) > 0", False)]
