@@ -146,44 +146,33 @@ class Comparer:
         readings: interval.Readings,
         at: datetime,
     ) -> tuple[Measurement, tuple[Look, ...]]:
-        from analysis_service.core.compare import state as fold
-        from analysis_service.core.compare import telling
-        from analysis_service.core.statistics.looks import Look as Judged
+        from analysis_service.core.compare import looking
 
         setup, spec = held.setup, held.setup.spec
         started = base.started_at or at
-        memory, found = interval.take(spec, _memory(base), readings, at.timestamp())
-        metadata = {PLAN: _text(setup.plan), **base.metadata, READINGS: interval.dump(memory)}
-        over = schedule.is_over(started, spec.max_duration, at)
-        if found.first and not over:
-            reason = f"{task.name}: first readings taken; the first comparison follows in {_seconds(spec.interval)}"
-            self._hold((run.id, task.name, task.ordinal), held)
-            return self._running(task, spec, base, started, metadata, "", reason), ()
-        look = Judged(
-            number=held.state.looks + 1,
-            at=at,
-            canary=found.canary,
-            stable=found.stable,
-            flags=found.flags,
-            elapsed_seconds=(at - started).total_seconds(),
+        found = await self._judge(
+            lambda: looking.look(setup, metric, held.state, _memory(base), readings, started, at),
+            heavy=spec.once or spec.test in _IN_THREAD,
         )
-
-        def judged() -> tuple[fold.State, telling.Ending, dict[str, str], Look]:
-            state, told = fold.step(setup, held.state, look)
-            ending = telling.after_look(setup, metric, told, over=over)
-            notes = {"looks": str(look.number), LAST_LOOK: _mark(look.number, at), GUARANTEE: telling.guarantee(told)}
-            if FORECAST not in base.metadata:
-                notes[FORECAST] = telling.outlook(setup, told)
-            return state, ending, notes, fold.stored(look, told)
-
-        state, ending, notes, kept = await self._judge(judged, heavy=spec.once or spec.test in _IN_THREAD)
-        metadata |= {key: text for key, text in notes.items() if text}
+        metadata = {PLAN: _text(setup.plan), **base.metadata, READINGS: interval.dump(found.memory)}
         slot = (run.id, task.name, task.ordinal)
+        if found.state is None or found.look is None or found.ending is None:
+            self._hold(slot, held)
+            reason = f"{task.name}: first readings taken; the first comparison follows in {_seconds(spec.interval)}"
+            return self._running(task, spec, base, started, metadata, "", reason), ()
+        metadata |= {
+            LAST_LOOK: _mark(found.look.number, at),
+            "looks": str(found.look.number),
+            GUARANTEE: found.guarantee,
+        }
+        if found.outlook:
+            metadata.setdefault(FORECAST, found.outlook)
+        ending = found.ending
         if ending.phase is Phase.RUNNING:
-            self._hold(slot, _Held(held.provider, setup, state, metadata[LAST_LOOK]))
-            return self._running(task, spec, base, started, metadata, ending.value, ending.reason), (kept,)
+            self._hold(slot, _Held(held.provider, setup, found.state, metadata[LAST_LOOK]))
+            return self._running(task, spec, base, started, metadata, ending.value, ending.reason), (found.look,)
         self._held.pop(slot, None)
-        return _ended(base, ending, metadata, self.clock.now()), (kept,)
+        return _ended(base, ending, metadata, self.clock.now()), (found.look,)
 
     def _running(
         self,
@@ -210,19 +199,11 @@ class Comparer:
     def _missed(
         self, run: Run, task: Task, held: _Held, base: Measurement, lost: NotAnswered, at: datetime
     ) -> tuple[Measurement, tuple[Look, ...]]:
-        from analysis_service.core.compare import state as fold
-        from analysis_service.core.statistics.looks import Look as Judged
+        from analysis_service.core.compare import looking
 
-        started = base.started_at or at
         cause = CAUSES.get(lost.kind, Cause.INTERNAL)
         measurement = self._without_answer(task, base, lost.message, cause, at)
-        look = Judged(
-            number=held.state.looks + 1,
-            at=at,
-            missed=f"{lost.kind}: {lost.message}",
-            elapsed_seconds=(at - started).total_seconds(),
-        )
-        state = fold.missed(held.state, look)
+        state, look = looking.missed(held.state, f"{lost.kind}: {lost.message}", base.started_at or at, at)
         mark = _mark(look.number, at)
         metadata = {
             PLAN: _text(held.setup.plan),
@@ -235,7 +216,7 @@ class Comparer:
             self._held.pop(slot, None)
         else:
             self._hold(slot, _Held(held.provider, held.setup, state, mark))
-        return replace(measurement, metadata=metadata), (fold.stored(look, None),)
+        return replace(measurement, metadata=metadata), (look,)
 
     def _without_answer(self, task: Task, base: Measurement, message: str, cause: Cause, at: datetime) -> Measurement:
         from analysis_service.core.compare.telling import missed_text
@@ -370,9 +351,9 @@ def read(answer: Answer) -> Reading:
 
 def _load() -> None:
     """Import what weighs evidence, so that the loop need not wait for it later."""
-    from analysis_service.core.compare import telling
+    from analysis_service.core.compare import looking
 
-    assert telling
+    looking.warm_up()
 
 
 def _memory(base: Measurement) -> interval.Memory:

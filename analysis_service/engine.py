@@ -31,6 +31,7 @@ CLAIM_BATCH = 500
 POLL_SECONDS = 1.0
 STORE_RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 MAX_CRASHES = 3  # of this process's turns of a run, or of processes that held it
+BURST = 25  # runs that are begun before the loop turns to something else
 QUARANTINE_CRASHES = 5  # of processes, for a run that is the only suspect: kill -9 is not a run's fault
 SHORTEST_GAP = timedelta(milliseconds=100)  # between measurements of one run: `interval: 0s` is legal in Argo
 _log = structlog.get_logger()
@@ -129,7 +130,12 @@ class Engine:
                 self._beat = self.clock.monotonic()
                 self._news.clear()
                 now = self.clock.now()
+                turns = 0
                 while self._heap and self._heap[0][0] <= now and self.owns_lease():
+                    turns += 1
+                    if turns % BURST == 0:  # many runs that are due at one instant leave room for all else
+                        await asyncio.sleep(0)
+                        continue  # what is due may have changed
                     due, _, run_id = heapq.heappop(self._heap)
                     held = self._held.get(run_id)
                     if held is not None and held.due == due and not held.busy:

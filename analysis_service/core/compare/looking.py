@@ -1,0 +1,80 @@
+"""One look, from what both arms answered to what follows from it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from analysis_service.core.compare import interval, schedule, state, telling
+from analysis_service.core.compare.interval import Memory, Readings
+from analysis_service.core.compare.spec import CANARY, EVENTS, STABLE, TOTALS, parse, plan_of
+from analysis_service.core.compare.state import Setup, State
+from analysis_service.core.compare.telling import Ending
+from analysis_service.core.model import Look as StoredLook
+from analysis_service.core.model import Metric
+from analysis_service.core.statistics.looks import Counts, Gauge, Histogram, Look
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """memory: for the next look. All else is None where these were the first readings of counters: no look yet."""
+
+    memory: Memory
+    state: State | None = None
+    look: StoredLook | None = None
+    ending: Ending | None = None
+    guarantee: str = ""
+    outlook: str = ""
+
+
+def look(
+    setup: Setup, metric: Metric, before: State, memory: Memory, readings: Readings, started: datetime, at: datetime
+) -> Looked:
+    """The look that was asked for at `at`. Never raises for data."""
+    spec = setup.spec
+    memory, found = interval.take(spec, memory, readings, at.timestamp())
+    over = schedule.is_over(started, spec.max_duration, at)
+    if found.first and not over:
+        return Looked(memory)
+    taken = Look(
+        number=before.looks + 1,
+        at=at,
+        canary=found.canary,
+        stable=found.stable,
+        flags=found.flags,
+        elapsed_seconds=(at - started).total_seconds(),
+    )
+    after, told = state.step(setup, before, taken)
+    return Looked(
+        memory,
+        after,
+        state.stored(taken, told),
+        telling.after_look(setup, metric, told, over=over),
+        telling.guarantee(told),
+        telling.outlook(setup, told),
+    )
+
+
+def missed(before: State, why: str, started: datetime, at: datetime) -> tuple[State, StoredLook]:
+    """The look whose query failed."""
+    taken = Look(number=before.looks + 1, at=at, missed=why, elapsed_seconds=(at - started).total_seconds())
+    return state.missed(before, taken), state.stored(taken, None)
+
+
+def warm_up() -> None:
+    """Weigh something once with each usual test, so that tables and imports are there before the first real look."""
+    moment = datetime(2000, 1, 1, tzinfo=UTC)
+    data: dict[str, Counts | Gauge | Histogram] = {
+        "counts": Counts(2.0, 9.0),
+        "gauge": Gauge(1.0),
+        "histogram": Histogram((1.0, 2.0), (3.0, 2.0, 1.0)),
+    }
+    for shape, value in data.items():
+        query = {"web": {"url": ""}}
+        written = {shape: {EVENTS: query, TOTALS: query} if shape == "counts" else query}
+        arms: dict[str, dict[str, str]] = {CANARY: {}, STABLE: {}}
+        spec = parse({"arms": arms, "margin": {"relative": 0.5}, "maxDuration": "10s", **written}, timedelta(seconds=1))
+        setup = Setup("", spec, plan_of(spec, 1.0))
+        now = state.begin(setup)
+        for number in (1, 2, 3):
+            now, told = state.step(setup, now, Look(number, moment, value, value))
+            telling.after_look(setup, Metric(""), told, over=True)
+            telling.outlook(setup, told)
