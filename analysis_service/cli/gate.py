@@ -2,7 +2,7 @@
 
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as copy
@@ -15,7 +15,7 @@ from analysis_service.cli.documents import BadDocuments, refuse_bad_documents
 from analysis_service.cli.outcome import Outcome, Policies, outcome_of
 from analysis_service.cli.progress import Progress
 from analysis_service.cli.report import NOWHERE, Origin, Report, judged
-from analysis_service.core.model import Argument, Run, RunSpec
+from analysis_service.core.model import Argument, Look, Run, RunSpec
 from analysis_service.core.prepare import prepare
 from analysis_service.core.reason import progress
 from analysis_service.core.template import read_all
@@ -55,6 +55,10 @@ class Driver(Protocol):
 
     def left(self) -> str:
         """Time is up: what becomes of the run, "" if it is gone."""
+        ...
+
+    def looks(self, run: Run) -> Mapping[str, Sequence[Look]]:
+        """The looks of the finished run's comparisons, by metric, as far as they can be had. Never raises."""
         ...
 
 
@@ -136,7 +140,7 @@ def follow(
     seen = outcome_of(last)
     if seen is Outcome.TIMED_OUT:
         return without(seen, f"no verdict within {timeout_seconds:g} s; {_progress(last)}"), driver.left()
-    return judged(last, seen, policies, origin), ""
+    return copy(judged(last, seen, policies, origin), looks=driver.looks(last)), ""
 
 
 def _origin(request: Request) -> Origin:

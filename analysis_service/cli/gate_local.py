@@ -15,13 +15,19 @@ from analysis_service.api.errors import ApiError
 from analysis_service.cli.documents import joined
 from analysis_service.cli.gate import CannotRun, Request
 from analysis_service.cli.outcome import Outcome
+from analysis_service.cli.report import compared
 from analysis_service.config import ARGO_VARIABLES, ConfigError, Settings
-from analysis_service.core.model import Run
+from analysis_service.core.model import Look, Run
 from analysis_service.main import Parts, StartError, compose
+from analysis_service.stores.base import StoreError
 from analysis_service.telemetry import configure_logging
 
 _CALLERS_MOVE = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "ALREADY_EXISTS"})
 _DRAIN_SECONDS = 1.0
+_PAGE = 500
+Looks = dict[str, list[Look]]
+Seen = queue.SimpleQueue[Run | Looks | BaseException | None]
+"""States of the run, then the looks of its comparisons; or what went wrong; at the end None."""
 _VARIABLES = frozenset(
     f"TIDEGATE_{name}"
     for name in (
@@ -47,9 +53,10 @@ class Local:
 
     def __init__(self, request: Request) -> None:
         self._request = request
+        self._looks: Looks = {}
 
     def states(self) -> Iterator[Run]:
-        seen: queue.SimpleQueue[Run | BaseException | None] = queue.SimpleQueue()
+        seen: Seen = queue.SimpleQueue()
         threading.Thread(target=_work, args=(self._request, seen), daemon=True).start()
         while (state := seen.get()) is not None:
             if isinstance(state, ApiError):
@@ -58,13 +65,19 @@ class Local:
                 raise CannotRun(Outcome.BAD_SPEC, str(state))
             if isinstance(state, BaseException):
                 raise state
-            yield state
+            if isinstance(state, dict):
+                self._looks = state
+            else:
+                yield state
 
     def end(self) -> str:
         return ""
 
     def left(self) -> str:
         return ""
+
+    def looks(self, run: Run) -> Looks:
+        return self._looks
 
 
 def cannot_run(error: ApiError) -> CannotRun:
@@ -88,7 +101,7 @@ def settings(strict: bool, prometheus: str) -> Settings:
         raise click.UsageError(str(error)) from None
 
 
-def _work(request: Request, seen: "queue.SimpleQueue[Run | BaseException | None]") -> None:
+def _work(request: Request, seen: Seen) -> None:
     try:
         asyncio.run(_drive(request, seen))
     except BaseException as error:  # carried to the reader, which raises it
@@ -97,7 +110,7 @@ def _work(request: Request, seen: "queue.SimpleQueue[Run | BaseException | None]
         seen.put(None)
 
 
-async def _drive(request: Request, seen: "queue.SimpleQueue[Run | BaseException | None]") -> None:
+async def _drive(request: Request, seen: Seen) -> None:
     configure_logging("error")
     parts = await compose(settings(request.strict, request.prometheus))
     engine = asyncio.create_task(parts.engine.serve())
@@ -118,7 +131,7 @@ async def _drive(request: Request, seen: "queue.SimpleQueue[Run | BaseException 
         await parts.close()
 
 
-async def _follow(parts: Parts, request: Request, seen: "queue.SimpleQueue[Run | BaseException | None]") -> None:
+async def _follow(parts: Parts, request: Request, seen: Seen) -> None:
     record = await parts.runs.create(
         CreateRun(
             namespace=request.namespace,
@@ -134,3 +147,21 @@ async def _follow(parts: Parts, request: Request, seen: "queue.SimpleQueue[Run |
     async for state in parts.runs.watch("", "", "", run_name(record.run.namespace, record.run.id)):
         if state.record is not None:
             seen.put(state.record.run)
+            if state.record.run.phase.done:
+                seen.put(await _looks(parts, state.record.run))
+
+
+async def _looks(parts: Parts, run: Run) -> Looks:
+    """All looks of its comparisons: this store ends with the process. A run that is gone already has none."""
+    found: Looks = {}
+    with suppress(StoreError):
+        for name, ordinal in compared(run).items():
+            after, some = "", list[Look]()
+            while True:
+                page = await parts.runs.store.list_looks(run.id, name, ordinal, _PAGE, after)
+                some += page.items
+                after = page.next_key
+                if not after:
+                    break
+            found[name] = some
+    return found

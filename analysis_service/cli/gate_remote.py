@@ -1,7 +1,7 @@
 """The gate on a service: create (or join) the run, watch it to its verdict."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
@@ -10,7 +10,7 @@ from analysis_service.cli.client import CALL_SECONDS, Client, Refused, ServerErr
 from analysis_service.cli.documents import joined
 from analysis_service.cli.gate import CannotRun, Request
 from analysis_service.cli.outcome import Outcome
-from analysis_service.core.model import Run
+from analysis_service.core.model import Look, Run
 from analysis_service.v1 import analysis_pb2 as pb
 
 END_SECONDS = 3.0  # CI systems kill a few seconds after they ask
@@ -67,6 +67,9 @@ class Remote:
             return ""
         return f"the run goes on; follow it with: tidegate runs watch {self._name} --server {self._request.server}"
 
+    def looks(self, run: Run) -> Mapping[str, Sequence[Look]]:
+        return _looks(self._client, self._name, run)
+
 
 class Watched:
     """A run that somebody else started: nothing of what becomes of us is its business."""
@@ -89,6 +92,19 @@ class Watched:
 
     def left(self) -> str:
         return f"{self._name} goes on"
+
+    def looks(self, run: Run) -> Mapping[str, Sequence[Look]]:
+        return _looks(self._client, self._name, run)
+
+
+def _looks(client: Client, name: str, run: Run) -> Mapping[str, Sequence[Look]]:
+    """The verdict is there already: a service that fails now takes nothing from it."""
+    from analysis_service.cli import kept
+
+    try:
+        return kept.looks(client, name, run)
+    except ServerError:
+        return {}
 
 
 def creation(request: Request) -> pb.CreateAnalysisRunRequest:

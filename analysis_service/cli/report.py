@@ -1,6 +1,6 @@
 """What a finished gate has to say, before anybody decides how to write it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from analysis_service.cli.outcome import Outcome, Policies, outcome_of
-from analysis_service.core.model import Cause, Measurement, MetricResult, Phase, Run
+from analysis_service.core.compare.spec import is_comparison
+from analysis_service.core.model import Cause, Look, Measurement, MetricResult, Phase, Run
 
 NO_POLICIES = Policies()
 _ORDER = {Phase.FAILED: 0, Phase.ERROR: 1, Phase.INCONCLUSIVE: 2, Phase.RUNNING: 3, Phase.PENDING: 4, Phase.NEW: 5}
@@ -31,7 +32,7 @@ NOWHERE = Origin()
 class Report:
     """seen, outcome: before and after policies. exit_code: the process's. note: the policy that changed the outcome.
 
-    origin: what the run was made from, as far as it is at hand.
+    origin: what the run was made from, as far as it is at hand. looks: of its comparisons, by metric.
     """
 
     run: Run
@@ -41,6 +42,7 @@ class Report:
     note: str = ""
     policies: Policies = NO_POLICIES
     origin: Origin = NOWHERE
+    looks: Mapping[str, Sequence[Look]] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -88,6 +90,7 @@ class Report:
             "policies": {**run.spec.policies, **self.policies.chosen()},
             "policyApplied": self.note,
             "spec": open_spec(run.spec),
+            "looks": msgspec.to_builtins(self.looks) if self.looks else {},
         }
 
 
@@ -107,6 +110,12 @@ def title(run: Run) -> str:
     if head and len(tail) >= _TAIL and run.id.endswith(tail):
         return head
     return run.name or run.id or "run"
+
+
+def compared(run: Run) -> dict[str, int]:
+    """The run's comparisons that have begun, each with the ordinal of its newest measurement."""
+    names = {metric.name for metric in run.spec.metrics if is_comparison(metric)}
+    return {r.name: r.measurements[-1].ordinal for r in run.results if r.name in names and r.measurements}
 
 
 def metric_data(result: MetricResult) -> dict[str, Any]:

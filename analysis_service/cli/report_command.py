@@ -1,7 +1,6 @@
 """`tidegate report`: a run as a page that needs nothing else, as pictures, or as a record to keep."""
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from analysis_service.report.story import MetricStory, Story
 
 PICTURES = ("svg", "png")
-_PAGE = 500
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST = 80  # of a file's name
 
@@ -78,64 +76,13 @@ def _find(run: str, options: dict[str, Any]) -> "Found":
         )
     client = opt.connect(options["server"], options["ca"], options["plaintext"])
     from analysis_service.api.convert import from_run
+    from analysis_service.cli import kept
     from analysis_service.cli.client import run_resource
     from analysis_service.v1 import analysis_pb2 as pb
 
     resource = run_resource(run, options["namespace"])
-    whole = from_run(client.call(client.stub.GetAnalysisRun, pb.GetAnalysisRunRequest(name=resource)))
-    from msgspec.structs import replace
-
-    results = tuple(
-        replace(result, measurements=tuple(_measurements(client, resource, result.name)) or result.measurements)
-        if result.taken > len(result.measurements)
-        else result
-        for result in whole.results
-    )
-    whole = replace(whole, results=results)
-    looks = {
-        result.name: list(_looks(client, resource, result.name, result.measurements[-1].ordinal))
-        for result in whole.results
-        if result.measurements
-    }
-    return run_file.found(whole, {name: some for name, some in looks.items() if some})
-
-
-def _paged(call: Callable[[str], tuple[list[Any], str]]) -> Iterator[Any]:
-    token = ""
-    while True:
-        items, token = call(token)
-        yield from items
-        if not token:
-            return
-
-
-def _measurements(client: Any, resource: str, metric: str) -> Iterator[Any]:
-    """Also those that are trimmed from the run."""
-    from analysis_service.api.convert import from_measurement
-    from analysis_service.v1 import analysis_pb2 as pb
-
-    def ask(token: str) -> tuple[list[Any], str]:
-        request = pb.ListMeasurementsRequest(name=resource, metric=metric, page_size=_PAGE, page_token=token)
-        page = client.call(client.stub.ListMeasurements, request)
-        return list(page.measurements), page.next_page_token
-
-    return map(from_measurement, _paged(ask))
-
-
-def _looks(client: Any, resource: str, metric: str, ordinal: int) -> Iterator[Any]:
-    import msgspec
-
-    from analysis_service.api.convert import from_timestamp
-    from analysis_service.core.model import Look
-    from analysis_service.v1 import analysis_pb2 as pb
-
-    def ask(token: str) -> tuple[list[Any], str]:
-        request = pb.ListLooksRequest(name=resource, metric=metric, ordinal=ordinal, page_size=_PAGE, page_token=token)
-        page = client.call(client.stub.ListLooks, request)
-        return list(page.looks), page.next_page_token
-
-    for one in _paged(ask):
-        yield Look(one.number, from_timestamp(one.time), msgspec.json.decode(one.data_json))
+    found = from_run(client.call(client.stub.GetAnalysisRun, pb.GetAnalysisRunRequest(name=resource)))
+    return run_file.found(kept.whole(client, resource, found), kept.looks(client, resource, found))
 
 
 def _record(found: "Found") -> bytes:

@@ -55,6 +55,8 @@ def facts(comparison: Comparison, *, done: bool) -> list[Fact]:
     decided = comparison.verdict is not None and comparison.verdict.outcome != ""
     if evidence is not None and plan is not None and not done and not decided:
         found.append(("Forecast", _forecast(plan, evidence, comparison.interval_seconds)))
+    if comparison.outlook:
+        found.append(("Said before the start", comparison.outlook))
     return [Fact(*pair) for pair in found]
 
 

@@ -20,11 +20,26 @@ from analysis_service.core.statistics.verdict import VerdictState
 from analysis_service.report.seen import Comparison, FixedTest, Seen, Use
 
 T = TypeVar("T")
+_NOTHING: Mapping[str, str] = {}
 
 
-def comparison(ready: Ready | None, metrics: Sequence[tuple[Metric, bool]], looks: Sequence[StoredLook]) -> Comparison:
-    """ready: the metric as specified, None where that is not known; metrics: all of the run, and whether dry."""
+FORECAST = "forecast"  # of a measurement's metadata: what can be found at all, said before the start
+PLAN = "compare.plan"  # of a measurement's metadata: the settings, calibration included, as they were fixed
+
+
+def comparison(
+    ready: Ready | None,
+    metrics: Sequence[tuple[Metric, bool]],
+    looks: Sequence[StoredLook],
+    metadata: Mapping[str, str] = _NOTHING,
+) -> Comparison:
+    """ready: the metric as specified, None where that is not known; metrics: all of the run, and whether dry.
+
+    metadata: of the measurement. The plan it tells is the one that decided; without it the spec's is as good but for
+    the calibration.
+    """
     plan, interval, notes = _plan(ready, metrics)
+    plan = _kept_plan(metadata) or plan
     seen: list[Seen] = []
     used = 0
     for stored in sorted(looks, key=lambda look: look.number):
@@ -38,6 +53,7 @@ def comparison(ready: Ready | None, metrics: Sequence[tuple[Metric, bool]], look
         interval_seconds=interval or _spacing(seen),
         split=_numbers(data.get("split")),
         fixed=next((f for f in map(_fixed, reversed(looks)) if f is not None), None),
+        outlook=metadata.get(FORECAST, ""),
         notes=notes,
     )
 
@@ -52,6 +68,16 @@ def _plan(ready: Ready | None, metrics: Sequence[tuple[Metric, bool]]) -> tuple[
         return plan_of(spec, share_of(ready.name, metrics)), interval.total_seconds(), spec.notes
     except SpecError:
         return None, interval.total_seconds(), ()
+
+
+def _kept_plan(metadata: Mapping[str, str]) -> Plan | None:
+    text = metadata.get(PLAN, "")
+    try:
+        plan = msgspec.json.decode(text, type=Plan) if text else None
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    sound = plan is not None and 0 < plan.alpha < 1 and 0 < plan.beta < 1
+    return plan if sound else None
 
 
 def _seen(stored: StoredLook, used_before: int) -> tuple[Seen, int]:

@@ -59,7 +59,10 @@ class FixedTest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """plan is None where the spec is not known. split: the canary's share of traffic, and evidence against it."""
+    """plan is None where the spec is not known. split: the canary's share of traffic, and evidence against it.
+
+    outlook: what could be found at all, said before the start.
+    """
 
     plan: Plan | None
     looks: tuple[Seen, ...]
@@ -67,6 +70,7 @@ class Comparison:
     interval_seconds: float = 0.0
     split: Mapping[str, float] = field(default_factory=dict)
     fixed: FixedTest | None = None
+    outlook: str = ""
     notes: tuple[str, ...] = ()
 
     @property

@@ -132,7 +132,8 @@ def _metric(
     found: list[Fact] = []
     notes: tuple[str, ...] = ()
     if compared:
-        seen = reading.comparison(ready, metrics, looks)
+        last = result.measurements[-1].metadata if result.measurements else {}
+        seen = reading.comparison(ready, metrics, looks, last)
         charts, found, notes = tuple(comparison.charts(seen)), facts.facts(seen, done=result.phase.done), seen.notes
         table = facts.quantiles(seen)
         tables = (table,) if table is not None else ()

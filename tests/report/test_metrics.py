@@ -201,3 +201,20 @@ def test_without_a_spec_the_looks_are_drawn_all_the_same(compared: Make) -> None
     assert found.plan is None
     assert found.interval_seconds == 30
     assert len(comparison.charts(found)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "alpha"),
+    [
+        ('{"test": "sequential-rate-ratio", "alpha": 0.01}', 0.01),  # what decided, not what would be decided now
+        ('{"test": "sequential-rate-ratio", "alpha": 0}', 0.05),  # nothing to divide by: the spec's
+        ("{", 0.05),
+        ("", 0.05),
+    ],
+)
+def test_the_plan_that_decided(text: str, alpha: float, compared: Make) -> None:
+    metric, _, looks = compared(looks=3)
+    found = reading.comparison(ready(metric), [(metric, False)], looks, {reading.PLAN: text})
+    assert found.plan is not None
+    assert found.plan.alpha == alpha
+    assert comparison.charts(found)
