@@ -5,6 +5,7 @@ without history, a server that does not answer, too few points) ends in None or 
 `sufficient`: the comparison then goes on with its stated fallbacks and calls itself uncalibrated.
 """
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 LOOK_BACK = timedelta(hours=6)
 MOST_POINTS = 2_000  # of a look-back: more of them teach nothing new
 MOST_PODS = 24
-AT_ONCE = 2  # look-backs that are worked on together: each wants the interpreter
+AT_ONCE = 1  # look-backs that are worked on together: each more would let the loop wait longer for the interpreter
+PATIENCE = timedelta(minutes=2)  # a first look waits no longer for its turn
 
 
 @dataclass(slots=True)
@@ -45,7 +47,12 @@ class Calibrator:
         name, lookback = _named(spec, run)
         if lookback <= timedelta():
             return None
-        return await self.pool.run(self._learn, name, spec, lookback, self.now())
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                return await self.pool.run(self._learn, name, spec, lookback, self.now())
+        except TimeoutError:
+            self.told(f"{name}: uncalibrated: the look-back was not done in {PATIENCE.total_seconds():g} s")
+            return None
 
     def _learn(self, name: str, spec: Spec, lookback: timedelta, end: datetime) -> "Calibration | None":
         try:

@@ -32,9 +32,10 @@ Array = NDArray[np.float64]
 
 SPLITS = 8  # ways of choosing the canary's pods: more of them share most of their pods
 OFFSET_ERRORS = 2.5  # standard errors beyond which an offset is no accident of the look-back
+OFFSET_SPREAD = 2.0  # an offset seen once may be as much larger in the run: it wanders, or another pod is the slow one
 LONG_BLOCKS = (20, 40)  # looks; slow wandering shows in the means of blocks
 FEWEST_BLOCKS = 6
-MOST_LOOKS = 8000  # of all placebo runs together: half a second of work
+MOST_LOOKS = 5000  # of all placebo runs together: a quarter of a second of work
 SHORTEST_RUN, USUAL_RUN = 10, 40  # looks of one placebo run, where the comparison plans none
 WIDENINGS = 6  # how often the noise is taken for half as much again before the metric is called uncalibrated
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,9 +104,8 @@ def lasting_offset(differences: Array, phi: float) -> float:
     offset = abs(float(differences.mean()))
     if offset <= OFFSET_ERRORS * error:
         return 0.0
-    # an offset wanders, too: the run may be like the worse half of the look-back
     halves = (abs(float(half.mean())) for half in (differences[: n // 2], differences[n // 2 :]))
-    return max(offset, *halves) + error
+    return OFFSET_SPREAD * (max(offset, *halves) + error)
 
 
 Row = ArmData | None

@@ -1,0 +1,156 @@
+"""The seam that live comparisons calibrate through: what a look-back gives them, what it costs, and what it cannot."""
+
+import asyncio
+import shutil
+from array import array
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis_service.core.compare.spec import Spec, parse
+from analysis_service.core.model import Metric, Run, RunSpec
+from analysis_service.history.base import Asked, Frame, Series
+from analysis_service.history.calibrating import Calibrator, look_back
+from analysis_service.history.prometheus import PrometheusHistory
+from providers.base import NoData, Unreachable
+
+END = datetime(2026, 1, 1, tzinfo=UTC)
+HALF_MINUTE = timedelta(seconds=30)
+COUNTS: dict[str, Any] = {
+    "arms": {"canary": {"h": "c"}, "stable": {"h": "s"}},
+    "counts": {
+        "events": {"prometheus": {"query": 'sum by (pod) (e{h="{{arm.h}}"})'}},
+        "totals": {"prometheus": {"query": 'sum by (pod) (t{h="{{arm.h}}"})'}},
+    },
+    "margin": {"relative": 0.5},
+    "maxDuration": "20m",
+}
+
+
+def run_of(written: dict[str, Any]) -> tuple[Spec, Run]:
+    metric = Metric("errors", interval="30s", provider={"compare": written})
+    return parse(written, HALF_MINUTE), Run("r", "default", "r", RunSpec((metric,)))
+
+
+class Made:
+    """Counters of five stable pods and one canary, resets and bursts included."""
+
+    def __init__(self, burst: float = 0.0) -> None:
+        self.burst = burst
+        self.asked: list[tuple[str, timedelta]] = []
+
+    def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+        self.asked.append((asked.arm, end - start))
+        n = round((end - start) / step) + 1
+        times = array("d", [start.timestamp() + k * step.total_seconds() for k in range(n)])
+        series = []
+        for pod in range(5 if asked.arm == "stable" else 1):
+            rng = np.random.default_rng([pod, asked.part == "totals"])
+            noise = rng.gamma(1 / self.burst**2, self.burst**2, n) if self.burst and asked.part == "events" else 1.0
+            grown = np.cumsum(rng.poisson((300 if asked.part == "totals" else 4) * noise, n)).astype(float)
+            grown[n // 2 :] -= grown[n // 2]  # every pod restarts once
+            series.append(Series({"pod": f"{asked.arm}-{pod}"}, times, array("d", grown.tolist())))
+        return Frame(tuple(series), start, end, step, step)
+
+    def close(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(("burst", "low", "high"), [(0.0, 1.0, 1.3), (1.0, 2.5, 12.0)])
+def test_a_look_back_of_counters(burst: float, low: float, high: float) -> None:
+    spec, _ = run_of(COUNTS)
+    found = look_back(Made(burst), "errors", spec, timedelta(hours=6), END)
+    assert found.sufficient
+    assert found.points >= 700  # the restart costs nothing but its own interval
+    assert low <= found.dispersion <= high
+    assert found.baseline == pytest.approx(4 / 300, rel=0.1)
+    assert found.placebo_false_alarm is not None
+    assert found.placebo_false_alarm <= 0.1
+
+
+async def test_the_seam() -> None:
+    spec, run = run_of({**COUNTS, "lookback": "2h"})
+    history = Made()
+    calibrator = Calibrator(history, lambda: END)
+    found = await calibrator(spec, run)
+    assert found is not None
+    assert found.points >= 238  # an interval may be lost to the restarts
+    assert ("stable", timedelta(hours=2)) in history.asked
+    assert await calibrator(spec, run) == found  # the same history, the same answer
+    calibrator.pool.close()
+
+
+class Broken:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+        raise self.error
+
+    def close(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize("error", [Unreachable("down"), NoData("the provider web keeps no history")])
+async def test_without_history_it_says_why_and_goes_on(error: Exception) -> None:
+    spec, run = run_of(COUNTS)
+    told: list[str] = []
+    calibrator = Calibrator(Broken(error), lambda: END, told=told.append)
+    assert await calibrator(spec, run) is None
+    assert told == [f"errors: uncalibrated: {error}"]
+    calibrator.pool.close()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {**COUNTS, "lookback": "0s"},
+        {**COUNTS, "test": "fisher-exact"},  # looks once: nothing to calibrate
+        {key: value for key, value in COUNTS.items() if key not in ("margin",)}
+        | {"arms": {"canary": {"h": "c"}}, "objective": 0.01},
+    ],
+)
+async def test_where_there_is_nothing_to_learn(written: dict[str, Any]) -> None:
+    spec, run = run_of(written)
+    history = Made()
+    calibrator = Calibrator(history, lambda: END)
+    assert await calibrator(spec, run) is None
+    assert history.asked == []
+    calibrator.pool.close()
+
+
+async def test_the_loop_is_not_held() -> None:
+    """Six hours of five pods are learnt from in a thread; meanwhile the loop turns, as often as it likes."""
+    spec, run = run_of(COUNTS)
+    calibrator = Calibrator(Made(), lambda: END)
+    await calibrator(spec, run)  # what is imported is imported once
+    work, turns = asyncio.ensure_future(calibrator(spec, run)), 0
+    while not work.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert turns > 10
+    calibrator.pool.close()
+
+
+@pytest.mark.requires("prometheus", "promtool")
+def test_a_real_prometheus(series: Path, run_prometheus: Callable[..., Any], tmp_path: Path) -> None:
+    """Two pods that count 60 and 120 a minute: their share of themselves never varies."""
+    written = {
+        **COUNTS,
+        "counts": {
+            "events": {"prometheus": {"query": 'sum by (pod) (requests_total{code="200"}) * 0.1'}},
+            "totals": {"prometheus": {"query": "sum by (pod) (requests_total)"}},
+        },
+    }
+    spec = parse(written, timedelta(minutes=1))
+    shutil.copytree(series / "data", tmp_path / "data", ignore=shutil.ignore_patterns("lock", "queries.active"))
+    prometheus = run_prometheus()
+    end = datetime(2024, 1, 1, 1, 50, tzinfo=UTC)
+    found = look_back(PrometheusHistory(prometheus.address), "errors", spec, timedelta(minutes=100), end)
+    assert found.points == 100
+    assert found.baseline == pytest.approx(0.1)
+    assert found.placebo_false_alarm == 0.0
