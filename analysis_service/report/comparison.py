@@ -28,6 +28,8 @@ def charts(comparison: Comparison) -> list[Chart]:
     if comparison.evidence is not None:
         found += [_effect(comparison, x, turning), _evidence(comparison, x, turning)]
     found.append(_strip(comparison, x, turning))
+    if (split := _share(comparison, x)) is not None:
+        found.append(split)
     if (spread := _distribution(comparison)) is not None:
         found.append(spread)
     return found
@@ -324,6 +326,50 @@ def _said(look: Seen, fate: Use, of: int) -> str:
     return f"look {look.number}, {clock(look.at)}: {fate}" + (f": {why}" if why else "")
 
 
+def _share(comparison: Comparison, x: Axis) -> Chart | None:
+    """The canary's share of traffic as configured and as delivered; None where no share is configured."""
+    plan, looks = comparison.plan, comparison.looks
+    fixed = 100 * plan.expected_share if plan is not None and plan.expected_share is not None else None
+    configured = tuple(
+        (look.at.timestamp(), look.weight_percent if look.weight_percent is not None else fixed) for look in looks
+    )
+    if all(share is None for _, share in configured):
+        return None
+    delivered = tuple((look.at.timestamp(), _delivered(look)) for look in looks)
+    low, high = scales.bounds(share for points in (configured, delivered) for _, share in points)
+    rows = zip(looks, configured, delivered, strict=True)
+    newest = next((share for _, share in reversed(delivered) if share is not None), None)
+    return Chart(
+        title="Canary's share of traffic",
+        summary=f"Delivered {number(newest, 3)} %, configured {number(configured[-1][1], 3)} %.",
+        x=x,
+        y=Axis("linear", low, high, "per cent of requests"),
+        table=Table(
+            "Canary's share of traffic, per cent",
+            ("Look", "Time (UTC)", "Configured", "Delivered"),
+            tuple(
+                (str(look.number), moment(look.at), number(one), number(two, 3)) for look, (_, one), (_, two) in rows
+            ),
+            frozenset({0, 2, 3}),
+        ),
+        lines=(
+            Line("delivered", "canary", delivered, "circle"),
+            Line("configured", "rule", configured, "none", dashed=True, step=True),
+        ),
+        height=110,
+    )
+
+
+def _delivered(look: Seen) -> float | None:
+    totals = [
+        data.total if isinstance(data, Counts) else math.fsum(data.counts) if isinstance(data, Histogram) else None
+        for data in (look.canary, look.stable)
+    ]
+    if totals[0] is None or totals[1] is None or totals[0] + totals[1] <= 0:
+        return None
+    return 100 * totals[0] / (totals[0] + totals[1])
+
+
 def _distribution(comparison: Comparison) -> Chart | None:
     """Histograms of the whole run: the share of observations at or below each bucket edge."""
     canary = _summed([look.canary for look in comparison.looks if look.use == "used"])
@@ -368,14 +414,3 @@ def _summed(data: Sequence[ArmData | None]) -> list[tuple[float, float]] | None:
         running += inside
         made.append((edge, running / total))
     return made
-
-
-def totals(looks: Sequence[Seen]) -> tuple[float, float] | None:
-    """Requests of canary and stable over the used looks; None where no requests are counted."""
-    pairs = [(look.canary, look.stable) for look in looks if look.use == "used"]
-    if not any(isinstance(canary, Counts) for canary, _ in pairs):
-        return None
-    return (
-        math.fsum(canary.total for canary, _ in pairs if isinstance(canary, Counts)),
-        math.fsum(stable.total for _, stable in pairs if isinstance(stable, Counts)),
-    )

@@ -1,8 +1,9 @@
 """Runs to report on: comparisons weighed by the real statistics over seeded looks, and metrics with conditions."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -74,6 +75,7 @@ def compare(
     pairs: Sequence[Pair] | None = None,
     hours: str = "",
     share: float = 1.0,
+    more: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[Metric, MetricResult, list[Look]]:
     """A metric, its result and its looks, as the service would keep them. spoil: some looks are missed or empty."""
     longest = hours or f"{(looks + 1) * 30}s"
@@ -83,6 +85,7 @@ def compare(
         "margin": {"relative": margin},
         "maxDuration": longest,
         "until": until,
+        **more,
     }
     metric = Metric(name=name, interval="30s", provider={"compare": comparison})
     found = comparison_of(metric.provider)
@@ -104,7 +107,7 @@ def compare(
         state, told = step(setup, state, look)
         kept.append(stored(look, told))
         if told is not None:
-            ending = after_look(setup, metric, told, over=False)
+            ending = after_look(setup, metric, told, over=i == looks)
             if ending.phase.done and until == "verdict":
                 break
     phase = ending.phase if ending is not None else Phase.RUNNING

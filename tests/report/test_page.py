@@ -199,6 +199,26 @@ def test_a_picture_has_an_end(conditions: Make, new_run: Make) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "more", "said"),
+    [
+        # tests of fixed size have no evidence at every look: what they answered is said
+        ("gauge", {"test": "welch", "maxDuration": "10m"}, ("fixed size", "p against no harm")),
+        ("counts", {"test": "objective", "objective": 0.02}, ("objective 0.02", "Failed at look")),
+        ("counts", {"test": "sample-ratio", "canaryWeight": 10}, ("Canary's share of traffic", "configured")),
+        ("counts", {"canaryWeight": 25}, ("configured 25 %, evidence against that 1 in",)),
+        ("gauge", {"margin": {"absolute": 0.1}}, ("margin ",)),
+        ("counts", {"absoluteFloor": 0.015, "failAt": "margin"}, ("absolute floor", "more than the margin")),
+    ],
+)  # fmt: skip
+def test_other_tests(shape: str, more: dict[str, Any], said: tuple[str, ...], compared: Make, new_run: Make) -> None:
+    metric, result, looks = compared("m", shape, 20, effect=3.0, spoil=False, until="terminated", more=more)
+    text = page.page(story_of(new_run, (metric, result, looks)))
+    shown = "".join(parsed(text).itertext())
+    for expected in said:
+        assert expected in shown, (expected, shown)
+
+
+@pytest.mark.parametrize(
     "run",
     [
         {},  # nothing measured yet
