@@ -31,6 +31,8 @@ from analysis_service.collector import spare_the_collector
 from analysis_service.config import Settings
 from analysis_service.core.expression import evaluate_time
 from analysis_service.engine import Engine
+from analysis_service.history.calibrating import Calibrator
+from analysis_service.history.prometheus import PrometheusHistory
 from analysis_service.measuring import Measurer
 from analysis_service.secrets import EnvironmentSecrets, FileSecrets, KubernetesSecrets, Secrets, SecretSource
 from analysis_service.stores.base import Store, StoreError
@@ -38,6 +40,7 @@ from analysis_service.telemetry import Telemetry
 from providers.addresses import AddressPolicy
 from providers.base import Provider, Tools
 from providers.http import Http
+from providers.prometheus import ADDRESS_VARIABLE
 
 HEALTH_SECONDS = 1.0
 _log = structlog.get_logger()
@@ -100,8 +103,10 @@ class Parts:
     engine: Engine
     templates: Templates
     runs: Runs
+    calibrator: Calibrator
 
     async def close(self) -> None:
+        self.calibrator.pool.close()
         await self.http.close()
         await self.store.close()
         await self.asker.secrets.close()
@@ -131,6 +136,11 @@ async def compose(
         in_flight=settings.max_questions_in_flight,
     )
     measurer = Measurer(asker, clock)
+    history = PrometheusHistory(
+        settings.argo_environment.get(ADDRESS_VARIABLE, ""), policy=http.policy, env=settings.argo_environment
+    )
+    calibrator = Calibrator(history, clock.wall, told=lambda text: _log.info("uncalibrated", why=text))
+    measurer.comparer.calibrate = calibrator
     engine = Engine(store, measurer, clock, telemetry, owner=str(uuid.uuid4()))
     tokens = Tokens(store)
     templates = Templates(store, clock, tokens, settings.strict, engine.live_from)
@@ -145,7 +155,7 @@ async def compose(
         check_provider=measurer.comparer.check,
         secrets=asker.secrets,
     )
-    return Parts(clock, telemetry, store, http, asker, engine, templates, runs)
+    return Parts(clock, telemetry, store, http, asker, engine, templates, runs, calibrator)
 
 
 async def serve(settings: Settings) -> int:
