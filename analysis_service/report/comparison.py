@@ -135,7 +135,9 @@ def _effect(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Cha
         low, high = scales.bounds([*wanted])
         axis = Axis("linear", low, high, _unit_title(newest.unit))
     rules = [Rule(f"no change {effect(newest.no_change, newest.unit)}", "rule", newest.no_change, dashed=False)]
-    if newest.margin is not None:
+    if newest.margin == newest.no_change:  # an objective: there is one limit
+        rules = [Rule(f"limit {effect(newest.margin, newest.unit)}", "bad", newest.margin)]
+    elif newest.margin is not None:
         rules.append(Rule(f"margin {effect(newest.margin, newest.unit)}", "bad", newest.margin))
     outside = sum(
         1 for _, lower, upper in band for side in (lower, upper) if side is not None and not low <= side <= high

@@ -91,8 +91,9 @@ def _metric(metric: MetricStory, key: str) -> Iterator[str]:
     for i, chart in enumerate(metric.charts):
         yield from _figure(chart, f"{key}c{i + 1}")
     for table in metric.tables:
-        yield f"<h3>{escape(table.caption)}</h3>"
+        yield '<div class="lone">'
         yield from _table(table)
+        yield "</div>"
     if metric.facts:
         yield "<h3>In figures</h3>"
         yield from _facts(metric.facts)

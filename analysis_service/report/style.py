@@ -55,6 +55,8 @@ border-bottom:1px solid var(--grid);overflow-wrap:anywhere}
 th{color:var(--soft);font-weight:600}
 .list td:first-child{min-width:11rem}.list td:nth-child(2){white-space:nowrap}
 .list td:nth-child(3){min-width:8.5rem}
+.lone{overflow-x:auto}
+.lone caption{color:var(--ink);font-weight:600;font-size:1rem;padding-top:1.5rem}
 .scroll{max-height:22rem;overflow:auto}
 .scroll thead th{position:sticky;top:0;background:var(--ground)}
 .scroll td,.scroll th{min-width:4.5rem}
@@ -65,7 +67,9 @@ footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
 figure .wide{overflow-x:auto}
 figure svg.chart{min-width:36rem}.word{font-size:1.5rem}}
 @media print{html{font-size:11px}body{max-width:none;padding:0}figure,.banner,dl.facts>div{break-inside:avoid}
-section.metric{break-inside:auto}.scroll{max-height:none;overflow:visible}details:not([open]){display:none}
+section.metric{break-inside:auto}.lone{overflow-x:auto}
+.lone caption{color:var(--ink);font-weight:600;font-size:1rem;padding-top:1.5rem}
+.scroll{max-height:none;overflow:visible}details:not([open]){display:none}
 .banner,pre{border:1px solid var(--edge)}}
 """
 _NUMERIC = "".join(f".n{i} td:nth-child({i + 1}),.n{i} th:nth-child({i + 1}){{text-align:right}}" for i in range(8))

@@ -203,7 +203,7 @@ def test_a_picture_has_an_end(conditions: Make, new_run: Make) -> None:
     [
         # tests of fixed size have no evidence at every look: what they answered is said
         ("gauge", {"test": "welch", "maxDuration": "10m"}, ("fixed size", "p against no harm")),
-        ("counts", {"test": "objective", "objective": 0.02}, ("objective 0.02", "Failed at look")),
+        ("counts", {"test": "objective", "objective": 0.02}, ("objective 0.02", "limit 0.02", "Failed at look")),
         ("counts", {"test": "sample-ratio", "canaryWeight": 10}, ("Canary's share of traffic", "configured")),
         ("counts", {"canaryWeight": 25}, ("configured 25 %, evidence against that 1 in",)),
         ("gauge", {"margin": {"absolute": 0.1}}, ("margin ",)),
