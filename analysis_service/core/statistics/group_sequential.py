@@ -27,8 +27,10 @@ class GroupState(msgspec.Struct, frozen=True):
     dropped: int = 0
     score: float = 0.0  # against no change
     variance: float = 0.0
-    margin_score: float = 0.0  # against the margin
+    margin_score: float = 0.0  # against the margin towards harm
     margin_variance: float = 0.0
+    other_score: float = 0.0  # against the margin the other way
+    other_variance: float = 0.0
     n: float = 0.0  # gauges: paired differences
     mean: float = 0.0
     square: float = 0.0
@@ -58,8 +60,7 @@ def update(plan: Plan, state: GroupState, look: Look) -> GroupState:
     c, s = usable_gauge(look.canary), usable_gauge(look.stable)
     if canary is not None and stable is not None:
         x, w = canary.events + stable.events, canary.total / (canary.total + stable.total)
-        ratio = math.exp(sign * margin_log_ratio(plan, None, sign))
-        theta = ratio * w / (ratio * w + 1 - w)
+        theta, other = (_share_at(math.exp(way * margin_log_ratio(plan, None, way)), w) for way in (sign, -sign))
         state = msgspec.structs.replace(
             state,
             used=state.used + 1,
@@ -67,6 +68,8 @@ def update(plan: Plan, state: GroupState, look: Look) -> GroupState:
             variance=state.variance + x * w * (1 - w),
             margin_score=state.margin_score + canary.events - theta * x,
             margin_variance=state.margin_variance + x * theta * (1 - theta),
+            other_score=state.other_score + canary.events - other * x,
+            other_variance=state.other_variance + x * other * (1 - other),
             x_c=state.x_c + canary.events,
             n_c=state.n_c + canary.total,
             x_s=state.x_s + stable.events,
@@ -95,39 +98,45 @@ def _judge(plan: Plan, state: GroupState) -> GroupState:
     due = min(state.look * looks // total, looks)
     if due <= state.judged:
         return state
-    z, z_margin = z_statistics(plan, state)
-    sided = plan.alpha / 2 if plan.direction == "either" else plan.alpha
-    fail, ok = bounds(looks, sided, plan.spending)[due - 1], bounds(looks, plan.beta, plan.spending)[due - 1]
-    if plan.direction == "either":
-        z, z_margin = abs(z), abs(z_margin)
+    either = plan.direction == "either"
+    bound = bounds(looks, plan.alpha / 2 if either else plan.alpha, plan.spending)[due - 1]
+    ok = bounds(looks, plan.beta, plan.spending)[due - 1]
+    found = [z_statistics(plan, state, way) for way in ((1, -1) if either else (harm_sign(plan.direction),))]
     a, b = math.log(1 / plan.alpha), math.log(1 / plan.beta)
     return msgspec.structs.replace(
         state,
         judged=due,
-        harm=max(state.harm, a * z / fail),
-        beyond=max(state.beyond, a * z_margin / fail),
-        safety=max(state.safety, -b * z_margin / ok if plan.direction != "either" else 0.0),
+        harm=max(state.harm, *(a * z / bound for z, _ in found)),
+        beyond=max(state.beyond, *(a * z_margin / bound for _, z_margin in found)),
+        safety=max(state.safety, min(-b * z_margin / ok for _, z_margin in found)),  # harm ruled out on every side
     )
 
 
-def z_statistics(plan: Plan, state: GroupState) -> tuple[float, float]:
-    """(against no change, against the margin), positive towards harm; 0 while there is no variation."""
-    sign = harm_sign(plan.direction)
+def _share_at(ratio: float, w: float) -> float:
+    """The canary's share of the events at a rate ratio, w its share of the totals."""
+    return ratio * w / (ratio * w + 1 - w)
+
+
+def z_statistics(plan: Plan, state: GroupState, way: int) -> tuple[float, float]:
+    """(against no change, against the margin), positive where harm lies in this direction; 0 without variation."""
     if state.variance > 0:
-        beyond = sign * state.margin_score / math.sqrt(state.margin_variance) if state.margin_variance > 0 else 0.0
-        return sign * state.score / math.sqrt(state.variance), beyond
+        towards = way == harm_sign(plan.direction)
+        score = state.margin_score if towards else state.other_score
+        variance = state.margin_variance if towards else state.other_variance
+        beyond = way * score / math.sqrt(variance) if variance > 0 else 0.0
+        return way * state.score / math.sqrt(state.variance), beyond
     if state.n < 2 or state.square <= 0:
         return 0.0, 0.0
     error = math.sqrt(state.square / (state.n - 1) / state.n)
     relative, absolute = plan.margin.relative, plan.margin.absolute
     margin = relative * abs(state.stable_mean) if relative is not None else (absolute or 0.0)
-    return sign * state.mean / error, (sign * state.mean - margin) / error
+    return way * state.mean / error, (way * state.mean - margin) / error
 
 
 def assess(plan: Plan, state: GroupState, *, interval: bool = True) -> Evidence:
     sign = harm_sign(plan.direction)
     counts = state.n_c > 0
-    z, z_margin = z_statistics(plan, state)
+    z, z_margin = z_statistics(plan, state, sign)
     looks = max(plan.looks, 1)
     at = min(max(state.judged, 1), looks)
     estimate = None

@@ -112,6 +112,21 @@ def _interval(sketch: Sketch, q: float, arm: int, alpha: float) -> tuple[float |
     )
 
 
+def _logs(plan: Plan, sketch: Sketch, q: float, sign: int) -> tuple[float, float, float]:
+    """Log e-values against no change, within the margin, and at or beyond it, harm lying in this direction.
+
+    Stable's values are moved by the margin, and rounded to whole bins against what is to be shown.
+    """
+    up = sign > 0
+    margin = sign * margin_log_ratio(plan, None, sign)
+    outer, inner = shifted(sketch, margin, larger=up), shifted(sketch, margin, larger=not up)
+    return (
+        log_e_order(sketch.bins, sketch.n_c, sketch.n_s, q, up=up),
+        log_e_order(outer, sketch.n_c, sketch.n_s, q, up=up),
+        log_e_order(inner, sketch.n_c, sketch.n_s, q, up=not up),
+    )
+
+
 def assess(plan: Plan, state: SampleState, *, interval: bool = True) -> Evidence:
     sign = harm_sign(plan.direction)
     margin = margin_log_ratio(plan, None, sign)
@@ -131,15 +146,11 @@ def assess(plan: Plan, state: SampleState, *, interval: bool = True) -> Evidence
     )
     if sketch.n_c <= 0 or sketch.n_s <= 0:
         return common
-    up = sign > 0
-    harm = log_e_order(sketch.bins, sketch.n_c, sketch.n_s, q, up=up)
-    moved = shifted(sketch, sign * margin)
-    beyond = log_e_order(moved, sketch.n_c, sketch.n_s, q, up=up)
-    safety = log_e_order(moved, sketch.n_c, sketch.n_s, q, up=not up)
+    harm, beyond, safety = _logs(plan, sketch, q, sign)
     if plan.direction == "either":
-        other = log_e_order(sketch.bins, sketch.n_c, sketch.n_s, q, up=False)
-        harm = max(harm, other) - math.log(2)
-        safety = 0.0
+        other = _logs(plan, sketch, q, -sign)
+        harm, beyond = max(harm, other[0]) - math.log(2), max(beyond, other[1]) - math.log(2)
+        safety = min(safety, other[2])
     canary, stable = _quantile(sketch, q, 1), _quantile(sketch, q, 2)
     lower = upper = level_upper = None
     if interval:

@@ -59,11 +59,11 @@ def add(sketch: Sketch, canary: Iterable[float], stable: Iterable[float]) -> Ske
     return Sketch(width, bins, sizes[0], sizes[1])
 
 
-def shifted(sketch: Sketch, log_ratio: float) -> tuple[tuple[int, float, float], ...]:
-    """The bins with stable's positive values scaled by e^log_ratio, rounded towards a larger stable."""
+def shifted(sketch: Sketch, log_ratio: float, *, larger: bool = True) -> tuple[tuple[int, float, float], ...]:
+    """The bins with stable's positive values scaled by e^log_ratio, rounded towards a larger (or smaller) stable."""
     if log_ratio == 0.0:
         return sketch.bins
-    steps = math.ceil(log_ratio / sketch.width)
+    steps = math.ceil(log_ratio / sketch.width) if larger else math.floor(log_ratio / sketch.width)
     counts: dict[int, list[float]] = {}
     for number, c, s in sketch.bins:
         counts.setdefault(number, [0.0, 0.0])[0] += c

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +32,7 @@ def plan(test: str, **more: Any) -> Plan:
     return Plan(test=test, **{**defaults, **more})
 
 
-def after(p: Plan, pairs: list[tuple[ArmData | None, ArmData | None]]) -> tuple[Any, Any]:
+def after(p: Plan, pairs: Sequence[tuple[ArmData | None, ArmData | None]]) -> tuple[Any, Any]:
     return replay(p, [look(k, c, s) for k, (c, s) in enumerate(pairs, start=1)])
 
 
@@ -52,6 +53,26 @@ def test_harm_evidence_is_fair_under_no_harm(test: str, p: float, factor: float)
         chance = binomial(n_c, p * factor, x_c) * binomial(n_s, p, x_s)
         _, evidence = after(plan(test), [(Counts(x_c, n_c), Counts(x_s, n_s))])
         mean += chance * math.exp(evidence.log_e_harm)
+    assert mean <= 1.0 + 1e-9
+
+
+@pytest.mark.parametrize("p", [0.02, 0.2])
+@pytest.mark.parametrize("direction", ["increase", "either"])
+@pytest.mark.parametrize("looks", [2])
+def test_evidence_over_several_looks_is_fair(p: float, direction: str, looks: int) -> None:
+    """E[e] <= 1 after any number of looks, restarts and both directions included; tempering left out."""
+    n_c, n_s = 2, 3
+    cells = [(x, y, binomial(n_c, p, x) * binomial(n_s, p, y)) for x in range(n_c + 1) for y in range(n_s + 1)]
+    settings_ = plan("sequential-rate-ratio", planned_looks=4, direction=direction)
+    mean = 0.0
+    for path in itertools.product(cells, repeat=looks):
+        state = rate_ratio.start(settings_)
+        for k, (x, y, _) in enumerate(path, start=1):
+            state = rate_ratio.add(settings_, state, k, (x, n_c), (y, n_s))
+        e = math.exp(conditional.evaluate(state, 1, 0.4, 1.0).harm)
+        if direction == "either":
+            e = 0.5 * (e + math.exp(conditional.evaluate(state, -1, 0.4, 1.0).harm))
+        mean += math.prod(chance for _, _, chance in path) * e
     assert mean <= 1.0 + 1e-9
 
 
@@ -229,10 +250,124 @@ def test_the_interval_of_a_gauge_agrees_with_its_evidence(run: list[tuple[float,
         assert (evidence.lower is not None and evidence.lower > 1.0) == (evidence.log_e_harm > LIMIT)
 
 
+# --- harm either way
+
+
+def harms(name: str, run: list[Any], **more: Any) -> Any:
+    return after(plan(name, planned_looks=len(run), looks=4, **more), run)[1]
+
+
+def lognormal(shift: float, n: int = 40, size: int = 60) -> list[tuple[Histogram, Histogram]]:
+    rng = np.random.default_rng(9)
+    edges = tuple(float(2**k) for k in range(12))
+
+    def arm(moved: float, count: int) -> Histogram:
+        rows = np.histogram(rng.lognormal(4 + moved, 0.5, count), (-1.0, *edges, np.inf))[0]
+        return Histogram(edges, tuple(map(float, rows)))
+
+    return [(arm(shift, size), arm(0.0, 5 * size)) for _ in range(n)]
+
+
+def of(shape: type, log_ratio: float) -> list[Any]:
+    rng = np.random.default_rng(6)
+    if shape is Counts:
+        k = math.exp(log_ratio)
+        return [(Counts(float(rng.poisson(40 * k)), 300.0), Counts(float(rng.poisson(360)), 2700.0)) for _ in range(80)]
+    if shape is Gauge:
+        pairs_ = np.exp(0.02 * rng.normal(size=(80, 2)))
+        return [(Gauge(c * math.exp(log_ratio)), Gauge(s)) for c, s in pairs_.tolist()]
+    if shape is Samples:
+        arms = [(rng.lognormal(log_ratio, 0.3, 300), rng.lognormal(0, 0.3, 300)) for _ in range(80)]
+        return [(Samples(tuple(c.tolist())), Samples(tuple(s.tolist()))) for c, s in arms]
+    return lognormal(log_ratio)
+
+
+EITHER = [
+    ("sequential-rate-ratio", Counts), ("sequential-odds-ratio", Counts), ("sequential-t", Gauge),
+    ("sequential-mean", Gauge), ("sequential-histogram", Histogram), ("sequential-quantile", Samples),
+    ("group-sequential", Counts), ("group-sequential", Gauge),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "shape"), EITHER)
+@pytest.mark.parametrize(
+    ("ratio", "beyond", "safe"),
+    [(1.0, False, True), (3.0, True, False), (0.25, True, False)],  # margin: x1.5 up, x0.5 down
+)
+def test_harm_either_way_is_found_and_ruled_out(name: str, shape: type, ratio: float, beyond: bool, safe: bool) -> None:
+    found = harms(name, of(shape, math.log(ratio)), direction="either")
+    assert found.log_e_harm >= LIMIT - 1e-9 or not beyond  # without harm one in twenty seeds would
+    assert (found.log_e_harm_margin >= LIMIT - 1e-9) is beyond
+    assert (found.log_e_safety >= LIMIT - 1e-9) is safe
+
+
+@given(runs)
+@settings(max_examples=20, deadline=None)
+@pytest.mark.parametrize("name", ["sequential-rate-ratio", "sequential-odds-ratio"])
+def test_swapping_the_arms_changes_nothing_of_harm_either_way(name: str, run: list[tuple[int, int, int, int]]) -> None:
+    one = harms(name, pairs(run), direction="either", margin=Margin())
+    two = harms(name, [(s, c) for c, s in pairs(run)], direction="either", margin=Margin())
+    assert two.log_e_harm == pytest.approx(one.log_e_harm, abs=1e-6)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 30)] * 6), min_size=1, max_size=6), st.floats(0.01, 1000))
+@settings(max_examples=20, deadline=None)
+def test_histograms_mirror_and_have_no_unit(rows: list[tuple[int, ...]], unit: float) -> None:
+    """Swapped arms with the other direction; edges in another unit, and an absolute margin with them."""
+    run = [(Histogram((1.0, 2.0), r[:3]), Histogram((1.0, 2.0), r[3:])) for r in (tuple(map(float, r)) for r in rows)]
+    one = harms("sequential-histogram", run, margin=Margin())
+    two = harms("sequential-histogram", [(s, c) for c, s in run], direction="decrease", margin=Margin())
+    assert two.log_e_harm == pytest.approx(one.log_e_harm, abs=1e-6)
+    scaled = [tuple(Histogram((unit, 2 * unit), arm.counts) for arm in look_) for look_ in run]
+    for margin, moved in (
+        (Margin(relative=0.5), Margin(relative=0.5)),
+        (Margin(absolute=0.5), Margin(absolute=0.5 * unit)),
+    ):
+        one = harms("sequential-histogram", run, margin=margin, quantiles=(0.5,))
+        two = harms("sequential-histogram", scaled, margin=moved, quantiles=(0.5,))
+        for field in ("log_e_harm", "log_e_harm_margin", "log_e_safety"):
+            assert getattr(two, field) == pytest.approx(getattr(one, field), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shift", "harmed", "safe"),
+    [
+        (0.0, False, True),
+        (math.log(3.0), True, False),  # the 95th percentile of about 124 becomes 370
+    ],
+)
+def test_a_histogram_keeps_a_margin_in_its_own_unit(shift: float, harmed: bool, safe: bool) -> None:
+    found = harms("sequential-histogram", lognormal(shift, 120), margin=Margin(absolute=60.0), quantiles=(0.5, 0.95))
+    assert (found.log_e_harm_margin >= LIMIT) is harmed
+    assert (found.log_e_safety >= LIMIT) is safe
+    assert found.margin == pytest.approx((found.baseline + 60.0) / found.baseline)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(FAMILIES) - {"group-sequential"})
+)  # which counts the looks that were planned
+def test_rubbish_between_good_looks_changes_nothing(name: str) -> None:
+    family = FAMILIES[name]
+    p = plan(name, planned_looks=60)
+    rng = np.random.default_rng(3)
+    clean = mixed = family.start(p)
+    usable = set(family.shapes)
+    rubbish = [(c, s) for c in ALL_RUBBISH for s in ALL_RUBBISH if c is None or s is None or type(c) in usable][::7]
+    for k in range(1, 31):
+        good = look(k, *realistic(family.shapes[0], rng))
+        clean = family.update(p, clean, good)
+        for c, s in rubbish[k::30]:
+            mixed = family.update(p, mixed, look(k, c, s))
+        mixed = family.update(p, mixed, good)
+    one, two = family.assess(p, clean), family.assess(p, mixed)
+    assert two.dropped > 0
+    assert msgspec.structs.replace(two, dropped=0, flags=one.flags) == one
+
+
 # --- replay
 
 finite = st.floats(-1e6, 1e6)
-arm_of = {
+arm_of: dict[type, Any] = {
     Counts: st.builds(Counts, st.floats(-1, 50), st.floats(-1, 500)),
     Gauge: st.builds(Gauge, finite),
     Samples: st.builds(Samples, st.lists(finite, max_size=6).map(tuple)),
