@@ -131,28 +131,33 @@ _JUDGES: dict[str, type[_Judge]] = {
 
 
 def all_at_once(scenario: Scenario, runs: list[Run], *, to_the_end: bool) -> Verdicts:
-    """Every look of every run must be usable (see `usable`)."""
+    """A look without traffic is skipped by the fold: it is taken out, so that the starts of all runs fall together."""
     looks = len(runs[0].canary)
     judge = _JUDGES[scenario.test](scenario, runs)
-    canary, stable = np.stack([run.canary for run in runs], axis=1), np.stack([run.stable for run in runs], axis=1)
+    kept = [np.flatnonzero(usable(run)) for run in runs]
+    most = max(map(len, kept))
+    canary, stable = (
+        np.stack([padded(rows[at], most) for rows, at in zip(arms, kept, strict=True)], axis=1)
+        for arms in ([run.canary for run in runs], [run.stable for run in runs])
+    )
+    # what is known after a look holds until the next usable one
+    first = np.stack([np.concatenate((at, np.full(most - len(at), looks))) for at in kept], axis=1) + 1
+    last = np.concatenate((first[1:], np.full((1, len(runs)), looks + 1))) - 1
+    baked = math.ceil(BAKE * looks - 1e-9)
     found = np.zeros((len(runs), 2), dtype=int)
     there = np.arange(len(runs))
-    for k in range(1, looks + 1):
-        harm, safety = judge.add(canary[k - 1][there], stable[k - 1][there])
-        mine = found[there]
-        failed = (harm >= LIMIT) & (mine[:, 0] == 0)
-        open_ = (mine[:, 1] == 0) & ~failed
-        passed = (safety >= LIMIT) & open_ & (k >= BAKE * looks - 1e-9)
-        if not to_the_end:
-            failed &= mine[:, 1] == 0  # decided runs that are still carried along
-            passed &= mine[:, 0] == 0
-        else:
-            passed &= mine[:, 0] == 0
-        found[there[failed], 0] = k
-        found[there[passed], 1] = k
+    for k in range(most):
+        harm, safety = judge.add(canary[k][there], stable[k][there])
+        number, until = first[k][there], last[k][there]
+        failed_at, passed_at = found[there].T
+        open_ = (number <= looks) & (failed_at == 0) & (to_the_end | (passed_at == 0))
+        failed = open_ & (harm >= LIMIT)
+        passed = open_ & ~failed & (passed_at == 0) & (safety >= LIMIT) & (until >= baked)
+        found[there[failed], 0] = number[failed]
+        found[there[passed], 1] = np.maximum(number[passed], baked)
         if k % FORGET_EVERY == 0:
-            mine = found[there]
-            left = (mine[:, 0] == 0) & (to_the_end | (mine[:, 1] == 0))
+            failed_at, passed_at = found[there].T
+            left = (failed_at == 0) & (to_the_end | (passed_at == 0))
             if not left.any():
                 break
             if not left.all():
@@ -161,12 +166,16 @@ def all_at_once(scenario: Scenario, runs: list[Run], *, to_the_end: bool) -> Ver
     return [(int(f), int(p)) for f, p in found]
 
 
-def usable(run: Run) -> bool:
-    """A look without traffic is skipped, and then this run's starts fall on other looks than its neighbours'."""
+def padded(rows: Array, length: int) -> Array:
+    return np.concatenate((rows, np.ones((length - len(rows), *rows.shape[1:]))))
+
+
+def usable(run: Run) -> NDArray[np.bool_]:
+    """Per look: is there traffic in both arms?"""
     if run.canary.ndim != 2:
-        return True
+        return np.ones(len(run.canary), dtype=bool)
     totals = [arm[:, 1] if arm.shape[1] == 2 else arm.sum(axis=1) for arm in (run.canary, run.stable)]
-    return all(bool((total > 0).all()) for total in totals)
+    return (totals[0] > 0) & (totals[1] > 0)
 
 
 class Drift(Exception):
@@ -174,17 +183,9 @@ class Drift(Exception):
 
 
 def judge(scenario: Scenario, runs: list[Run], *, to_the_end: bool, checked: int) -> Verdicts:
-    """All runs, the fast way where it applies; the first `checked` both ways."""
-    fast = [i for i, run in enumerate(runs) if usable(run)]
-    found: list[tuple[int, int]] = [(0, 0)] * len(runs)
-    if fast:
-        for i, verdict in zip(fast, all_at_once(scenario, [runs[i] for i in fast], to_the_end=to_the_end), strict=True):
-            found[i] = verdict
-        slow = one_by_one(scenario, [runs[i] for i in fast[:checked]], to_the_end=to_the_end)
-        for i, verdict in zip(fast, slow, strict=False):
-            if found[i] != verdict:
-                raise Drift(f"{scenario.name}, run {i}: {found[i]} at once, {verdict} one by one")
-    others = sorted(set(range(len(runs))).difference(fast))
-    for i, verdict in zip(others, one_by_one(scenario, [runs[i] for i in others], to_the_end=to_the_end), strict=True):
-        found[i] = verdict
+    """All runs at once; the first `checked` one by one too."""
+    found = all_at_once(scenario, runs, to_the_end=to_the_end)
+    for i, verdict in enumerate(one_by_one(scenario, runs[:checked], to_the_end=to_the_end)):
+        if found[i] != verdict:
+            raise Drift(f"{scenario.name}, run {i}: {found[i]} at once, {verdict} one by one")
     return found

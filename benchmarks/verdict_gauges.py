@@ -84,7 +84,9 @@ class Gauges:
         parts = np.stack([self.sums - begins[i][1] for i in kept], axis=2)  # (2, R, J)
         mean = parts[0] / n
         resolution = np.where(np.isfinite(self.step), self.step, 0.0) / math.sqrt(12.0) / (self.stable / self.used)
-        deviation = np.maximum(parts[1] - parts[0] * mean, resolution[:, None] ** 2 * (n - 1.0)) + self.prior[:, None]
+        deviation = np.maximum(parts[1] - parts[0] * mean, resolution[:, None] ** 2 * (n - 1.0))
+        whole = np.maximum(self.sums[1] - self.sums[0] ** 2 / points, 0.0) / (points - 1.0)
+        deviation = deviation + np.maximum(self.prior, PRIOR_POINTS * whole)[:, None]
         gap = sign * (mean - (null - self.origin)[:, None])
         shrink = 1.0 + n * G2
         square = gap * gap * n

@@ -18,17 +18,19 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from scipy.special import stdtr
 
-from analysis_service.core.statistics.kayenta_interval import NoInterval, shift_interval
+from analysis_service.core.statistics.kayenta_interval import NoInterval, shift_interval, shifted_z
 from benchmarks.verdict_batches import ALPHA, BETA, judge
 from benchmarks.verdict_scenarios import EDGES, Array, Scenario, scenarios
 
 RESULTS = Path(__file__).parent / "results"
 KAYENTA_FROM = 10  # looks before its interval means anything
+KAYENTA_Z = NormalDist().inv_cdf(0.99)
 CELLS = 4_000_000  # numbers of one arm held at a time
 OURS = "tidegate"
 
@@ -73,6 +75,8 @@ def kayenta(canary: list[float], stable: list[float], limit: float) -> int:
     """Failed when the whole 98 % interval of the shift lies beyond a quarter of its estimate."""
     for k in range(KAYENTA_FROM, len(canary) + 1):
         try:
+            if shifted_z(np.array(canary[:k]), np.array(stable[:k]), 0.0) <= KAYENTA_Z:
+                continue  # the interval holds 0
             shift = shift_interval(canary[:k], stable[:k], confidence=0.98)
         except NoInterval:
             continue
@@ -193,22 +197,33 @@ def printed(cells: list[str] | tuple[str, ...]) -> str:
 
 
 def record(report: dict[str, Any]) -> None:
-    """The report as JSON, and as a table to read."""
+    """The report as JSON, and as a table to read; rows of an earlier report that this one did not measure stay."""
     RESULTS.mkdir(exist_ok=True)
     name = f"verdicts-{report['looks']}"
-    (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
+    kept = RESULTS / f"{name}.json"
+    rows = {_key(found): found for found in (json.loads(kept.read_text())["results"] if kept.exists() else [])}
+    rows |= {_key(found): found for found in report["results"]}
+    order = [scenario.name for scenario in scenarios(report["looks"])]
+    results = sorted(rows.values(), key=lambda found: (order.index(found["scenario"]), found["effect"]))
+    kept.write_text(
+        json.dumps({"benchmark": "verdicts", "looks": report["looks"], "results": results}, indent=1) + "\n"
+    )
     lines = [
         f"# Verdicts at {report['looks']} looks",
         "",
-        f"`python -m benchmarks.verdicts {report['arguments']}`, seed {report['seed']}, {report['seconds']:.0f} s.",
+        f"`python -m benchmarks.verdicts --looks {report['looks']} --runs RUNS --seed SEED`, both in the table.",
         "alpha = beta = 0.05. Errors are one standard error of the simulation. Effect 1 is A/A: every fail is false.",
         "At the margin every pass is false. Delays are looks from the onset to the alarm, of the runs that alarmed.",
         "",
-        "| " + " | ".join(HEAD) + " |",
-        "|" + "---|" * len(HEAD),
-        *("| " + " | ".join(row(result)) + " |" for result in report["results"]),
+        "| " + " | ".join((*HEAD, "seed")) + " |",
+        "|" + "---|" * (len(HEAD) + 1),
+        *("| " + " | ".join((*row(result), str(result["seed"]))) + " |" for result in results),
     ]
     (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
+
+
+def _key(result: dict[str, Any]) -> tuple[str, float, str]:
+    return result["scenario"], result["effect"], result["method"]
 
 
 def main() -> None:
@@ -232,7 +247,7 @@ def main() -> None:
             if given.effects == "aa" and effect != 1:
                 continue
             for method, found in tally(scenario, effect, given).items():
-                result = {"scenario": scenario.name, "effect": effect, "method": method}
+                result = {"scenario": scenario.name, "effect": effect, "method": method, "seed": given.seed}
                 result |= summary(scenario, effect, found)
                 result["goal"] = goal(scenario, effect, result) if method == OURS else ""
                 results.append(result)
@@ -241,7 +256,6 @@ def main() -> None:
     report = {
         "benchmark": "verdicts",
         **{name: getattr(given, name) for name in named},
-        "arguments": " ".join(f"--{name} {getattr(given, name)!r}" for name in named if getattr(given, name) != ""),
         "seconds": time.perf_counter() - began,
         "results": results,
     }
