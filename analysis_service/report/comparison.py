@@ -345,7 +345,7 @@ def _share(comparison: Comparison, x: Axis) -> Chart | None:
         title="Canary's share of traffic",
         summary=f"Delivered {number(newest, 3)} %, configured {number(configured[-1][1], 3)} %.",
         x=x,
-        y=Axis("linear", low, high, "per cent of requests"),
+        y=Axis("linear", low, high, "% of requests"),
         table=Table(
             "Canary's share of traffic, per cent",
             ("Look", "Time (UTC)", "Configured", "Delivered"),
