@@ -1,7 +1,8 @@
 """Asks providers, for the engine: fills in the context, shares equal questions, waits where a backend asks it to.
 
 Equal questions (same provider, same resolved spec, same credentials, same namespace where that matters) inside one
-time bucket are asked once, whoever asks. Providers never retry; here is the one place that does:
+time bucket are asked once, whoever asks. Each backend has its own places for questions: one that does not answer holds
+up nobody else's. Providers never retry; here is the one place that does:
 
 * a throttled question (429) waits as long as the backend says, while its deadline allows;
 * in strict mode an unreachable backend is asked again with exponential backoff and full jitter, under a budget of
@@ -12,6 +13,7 @@ time bucket are asked once, whoever asks. Providers never retry; here is the one
 import asyncio
 import hashlib
 import random
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,7 +25,7 @@ import msgspec
 from analysis_service.clock import Clock
 from analysis_service.secrets import SecretError, Secrets
 from analysis_service.telemetry import Telemetry
-from providers.base import Answer, AuthFailed, BadQuery, Context, Provider, ProviderError, Throttled
+from providers.base import Answer, AuthFailed, BadQuery, Context, Provider, ProviderError, Throttled, TimedOut
 
 BUCKET_SECONDS = 1.0
 BACKOFF_BASE_SECONDS = 0.5
@@ -57,12 +59,17 @@ def unwrap(union: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A spec that was checked. `spec` is held, so that its id cannot come to mean another."""
+    """A spec that was checked. `spec` is held, so that its id cannot come to mean another.
+
+    key: equal for equal questions. backend, places: of the backend it asks, shared by all specs that ask it.
+    """
 
     spec: Mapping[str, Any]
     provider: Provider
     timeout_seconds: float
     key: bytes
+    backend: bytes
+    places: asyncio.Semaphore
 
 
 @dataclass(slots=True)
@@ -94,7 +101,10 @@ class _ProviderSecrets:
 
 @dataclass(slots=True)
 class Asker:
-    """`load(name)` gives the one instance of a provider; all else is shared by every run of the process."""
+    """`load(name)` gives the one instance of a provider; all else is shared by every run of the process.
+
+    in_flight: questions at once to one backend; providers may allow fewer requests at once.
+    """
 
     load: Callable[[str], Provider]
     secrets: Secrets
@@ -105,7 +115,9 @@ class Asker:
     in_flight: int = 200
     bucket_seconds: float = BUCKET_SECONDS
     jitter: Callable[[], float] = random.random
-    _slots: asyncio.Semaphore = field(init=False)
+    _places: "weakref.WeakValueDictionary[bytes, asyncio.Semaphore]" = field(
+        init=False, default_factory=weakref.WeakValueDictionary
+    )
     _asked: dict[bytes, tuple[float, "asyncio.Future[Answer]"]] = field(init=False, default_factory=dict)
     _budgets: dict[bytes, _Budget] = field(init=False, default_factory=dict)
     _known: dict[tuple[int, str], _Known] = field(init=False, default_factory=dict)
@@ -114,7 +126,6 @@ class Asker:
     _provider_secrets: _ProviderSecrets = field(init=False)
 
     def __post_init__(self) -> None:
-        self._slots = asyncio.Semaphore(self.in_flight)
         self._provider_secrets = _ProviderSecrets(self.secrets)
 
     def describe(self, union: Mapping[str, Any]) -> Mapping[str, str]:
@@ -139,7 +150,6 @@ class Asker:
         known = self._known.get((id(spec), question.namespace))
         if known is None or known.spec is not spec:
             known = self._get_to_know(name, spec, question)
-        provider = known.provider
         context = Context(
             at=self.clock.wall(),
             namespace=question.namespace,
@@ -170,7 +180,7 @@ class Asker:
         self._order.append((now, key))
         self._forget(now)
         try:
-            answer = await self._ask(name, provider, spec, context, question.strict)
+            answer = await self._ask(name, known, context, question.strict)
         except asyncio.CancelledError:
             future.cancel()
             raise
@@ -209,7 +219,11 @@ class Asker:
             env=self.environ,
         )
         key = _encode((name, spec, provider.credentials(spec, context)))
-        known = _Known(spec, provider, timeout, hashlib.blake2b(key, digest_size=16).digest())
+        backend = _backend(name, spec)
+        places = self._places.get(backend)
+        if places is None:
+            places = self._places[backend] = asyncio.Semaphore(self.in_flight)
+        known = _Known(spec, provider, timeout, hashlib.blake2b(key, digest_size=16).digest(), backend, places)
         if len(self._known) >= KNOWN_SPECS:
             self._known.clear()
         self._known[id(spec), question.namespace] = known
@@ -225,33 +239,19 @@ class Asker:
         if len(self._budgets) > KNOWN_SPECS:
             self._budgets.clear()
 
-    async def _ask(
-        self, name: str, provider: Provider, spec: Mapping[str, Any], context: Context, strict: bool
-    ) -> Answer:
+    async def _ask(self, name: str, known: _Known, context: Context, strict: bool) -> Answer:
         began = self.clock.monotonic()
         deadline = began + context.deadline_seconds
         outcome = "Answered"
         try:
-            async with self._slots:
-                budget = self._budget(name, spec) if strict else None
-                attempt = 0
-                while True:
-                    try:
-                        return await provider.query(spec, context)
-                    except Throttled as error:
-                        wait = error.retry_after_seconds
-                        if self.clock.monotonic() + wait >= deadline:
-                            raise
-                    except ProviderError as error:
-                        if budget is None or not error.retryable:
-                            raise
-                        attempt += 1
-                        wait = self.jitter() * min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2**attempt)
-                        if self.clock.monotonic() + wait >= deadline or not budget.spend():
-                            raise
-                    await asyncio.sleep(wait)
-                    left = deadline - self.clock.monotonic()
-                    context = replace(context, deadline_seconds=max(left, 0.001))
+            if known.places.locked():
+                context = await self._wait_for_place(known, context, deadline)
+            else:
+                await known.places.acquire()  # at once
+            try:
+                return await self._attempts(known, context, deadline, strict)
+            finally:
+                known.places.release()
         except ProviderError as error:
             outcome = type(error).__name__
             raise
@@ -261,8 +261,49 @@ class Asker:
                 observed = self._observed[name, outcome] = self.telemetry.provider_seconds.labels(name, outcome)
             observed.observe(self.clock.monotonic() - began)
 
-    def _budget(self, name: str, spec: Mapping[str, Any]) -> _Budget:
-        key = _encode((name, spec.get("address") or spec.get("url") or ""))
-        budget = self._budgets.setdefault(key, _Budget())
+    async def _wait_for_place(self, known: _Known, context: Context, deadline: float) -> Context:
+        """Waiting is part of the deadline: a question that cannot even be asked must not outlive its answer's worth."""
+        try:
+            async with asyncio.timeout(context.deadline_seconds):
+                await known.places.acquire()
+        except TimeoutError:
+            text = f"not asked in {context.deadline_seconds:g}s: {self.in_flight} questions to this backend are waiting"
+            raise TimedOut(text, reason="Timeout") from None
+        return replace(context, deadline_seconds=max(deadline - self.clock.monotonic(), 0.001))
+
+    async def _attempts(self, known: _Known, context: Context, deadline: float, strict: bool) -> Answer:
+        budget = self._budget(known.backend) if strict else None
+        attempt = 0
+        while True:
+            try:
+                return await known.provider.query(known.spec, context)
+            except Throttled as error:
+                wait = error.retry_after_seconds
+                if self.clock.monotonic() + wait >= deadline:
+                    raise
+            except ProviderError as error:
+                if budget is None or not error.retryable:
+                    raise
+                attempt += 1
+                wait = self.jitter() * min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2**attempt)
+                if self.clock.monotonic() + wait >= deadline or not budget.spend():
+                    raise
+            await asyncio.sleep(wait)
+            left = deadline - self.clock.monotonic()
+            context = replace(context, deadline_seconds=max(left, 0.001))
+
+    def _budget(self, backend: bytes) -> _Budget:
+        budget = self._budgets.setdefault(backend, _Budget())
         budget.earn()
         return budget
+
+
+def _backend(name: str, spec: Mapping[str, Any]) -> bytes:
+    """What goes down as one: the provider and where it asks, as far as the spec says; of a URL, its host and port."""
+    where = spec.get("address") or spec.get("url") or spec.get("targets") or spec.get("profile") or ""
+    return _encode((name, _origin(where) if isinstance(where, str) else where))
+
+
+def _origin(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.partition("/")[0].partition("?")[0]
