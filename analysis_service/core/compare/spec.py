@@ -49,7 +49,7 @@ DEFAULT_TEST: Mapping[Shape, str] = {
     "gauge": "sequential-t",
 }
 _NO_MARGIN = frozenset({OBJECTIVE, SAMPLE_RATIO, KAYENTA})
-_RATIOS_ONLY = frozenset({"sequential-histogram", "sequential-quantile", "sprt", "fisher-exact"})
+_RATIOS_ONLY = frozenset({"sequential-quantile", "sprt", "fisher-exact"})
 LOOKBACK = timedelta(hours=6)
 PLANNED_LOOKS = 20  # of a group-sequential test that names no number
 
