@@ -7,7 +7,7 @@ from pathlib import Path
 NAMES = sorted(
     p.stem
     for p in Path(__file__).parent.glob("*.py")
-    if p.stem not in ("__init__", "__main__", "servers", "interleave", "verdict_scenarios")
+    if p.stem not in ("__init__", "__main__", "servers", "interleave") and not p.stem.startswith("verdict_")
 )
 
 
