@@ -316,18 +316,11 @@ async def test_raw_sql_cannot_change_what_is_final(path: Path, statement: str, r
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path: Path, mount_tmpfs: Callable[..., None]) -> Path:
     folder = tmp_path / "small"
     folder.mkdir()
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small disk needs root")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    mount_tmpfs(folder, "size=1500k")
+    return folder
 
 
 async def test_a_full_disk_refuses_writes_and_loses_nothing(small_disk: Path) -> None:
@@ -426,27 +419,23 @@ async def test_after_an_io_error_nothing_is_written_any_more(path: Path) -> None
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["with a store", "empty"])
-async def test_a_read_only_folder_is_refused(tmp_path: Path, exists: bool) -> None:
+async def test_a_read_only_folder_is_refused(tmp_path: Path, exists: bool, request: pytest.FixtureRequest) -> None:
     folder = tmp_path / "ro"
     folder.mkdir()
-    root = os.geteuid() == 0
-    if root and subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], capture_output=True).returncode:
-        pytest.skip("root may write anywhere, and nothing can be mounted here")
-    try:
-        if exists:
-            await closed_store(folder / "store.db")
-            (folder / "store.db.lock").unlink()
-        if root:
-            subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-        else:
-            folder.chmod(0o500)
-        with pytest.raises(Unavailable, match=r"cannot be locked.*(Read-only|Permission)"):
-            await SqliteStore.open(folder / "store.db")
-    finally:
-        if root:
-            subprocess.run(["umount", "-l", str(folder)], check=True)
-        else:
-            folder.chmod(0o700)
+    root = os.geteuid() == 0  # who may write anywhere but to a disk that is read-only
+    if root:
+        request.getfixturevalue("mount_tmpfs")(folder)
+    if exists:
+        await closed_store(folder / "store.db")
+        (folder / "store.db.lock").unlink()
+    if root:
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    else:
+        folder.chmod(0o500)
+    with pytest.raises(Unavailable, match=r"cannot be locked.*(Read-only|Permission)"):
+        await SqliteStore.open(folder / "store.db")
+    if not root:
+        folder.chmod(0o700)
 
 
 # logs that are missing, or of another file
