@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import structlog
@@ -29,6 +29,8 @@ RENEW_SECONDS = 5.0
 SELF_FENCE_SECONDS = 10.0  # no write and no question after this long without a renewal, whatever the store says
 CLAIM_BATCH = 500
 POLL_SECONDS = 1.0
+POLL = timedelta(seconds=POLL_SECONDS)
+FOREVER = datetime.max.replace(tzinfo=UTC)
 STORE_RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 MAX_CRASHES = 3  # of this process's turns of a run, or of processes that held it
 BURST = 25  # runs that are begun before the loop turns to something else
@@ -69,6 +71,7 @@ class Engine:
     _draining: bool = False
     _renewed: float = 0.0  # monotonic time at which the last successful renewal began
     _beat: float = 0.0
+    _until: datetime = FOREVER  # when the loop means to look again
 
     # what others ask of it
 
@@ -145,11 +148,11 @@ class Engine:
             background.cancel()
 
     async def _sleep(self, now: datetime) -> None:
-        until = (self._heap[0][0] - now).total_seconds() if self._heap else POLL_SECONDS
-        if not self.owns_lease():
-            until = POLL_SECONDS  # the renewal wakes us
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(max(0.0, min(until, POLL_SECONDS)), self._news.set)
+        until = now + POLL
+        if self._heap and self.owns_lease():  # without the lease, the renewal wakes us
+            until = min(until, self._heap[0][0])
+        self._until = until
+        timer = asyncio.get_running_loop().call_later(max(0.0, (until - now).total_seconds()), self._news.set)
         await self._news.wait()
         timer.cancel()
 
@@ -234,7 +237,8 @@ class Engine:
         held.due = due
         if due is not None:
             heapq.heappush(self._heap, (due, next(self._order), held.claim.run.id))
-            self._news.set()
+            if due < self._until:  # else the loop wakes in time by itself
+                self._news.set()
 
     def _start(self, held: _Held, due: datetime, now: datetime) -> None:
         self.telemetry.lateness.observe(max(0.0, (now - due).total_seconds()))

@@ -24,7 +24,7 @@ from analysis_service.stores.base import Damaged, StoreError, Unavailable
 T = TypeVar("T")
 
 GROUP = 64  # writes in one commit
-DISTANCE = timedelta(milliseconds=5)  # between the beginnings of two commits
+DISTANCE = timedelta(milliseconds=10)  # between the beginnings of two commits
 WAITING = 20_000  # writes that may wait; more are refused
 CHECKPOINT_PAGES = 1_000  # of write-ahead log; SQLite's own default
 VACUUM_PAGES = 256  # free pages given back at a time
