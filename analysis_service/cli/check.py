@@ -40,6 +40,12 @@ from analysis_service.cli.formats import FORMATS
 @click.option(
     "--result-dir", type=click.Path(file_okay=False, path_type=Path), help="Write verdict, reason, ... as small files."
 )
+@click.option(
+    "--record",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write down what providers answer, for `tidegate test` and `tidegate backtest`.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
 @opt.color_option
 def command(**options: Any) -> None:
@@ -73,6 +79,7 @@ def command(**options: Any) -> None:
         ca=options["ca"],
         plaintext=options["plaintext"],
         reconnect_seconds=opt.read_duration(options["reconnect"], "--reconnect"),
+        record=options["record"],
     )
     output.prepare(outputs, options["result_dir"])
     report, aside = gate.run(request, progress(quiet=options["quiet"], no_color=options["no_color"]))
@@ -87,6 +94,8 @@ def _refuse_what_cannot_be(options: dict[str, Any], stored: list[tuple[str, bool
     if not options["files"] and not stored:
         raise click.UsageError("What is to be checked? Give template files, or --template with --server.")
     if options["server"]:
+        if options["record"]:
+            raise click.UsageError("--record is for checks without --server: there the service asks the providers.")
         given = click.get_current_context().get_parameter_source("prometheus")
         if given is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError("--prometheus is for checks without --server: a service has an address of its own.")

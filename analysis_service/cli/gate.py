@@ -81,6 +81,7 @@ class Request:
     ca: Path | None = None
     plaintext: bool = False
     reconnect_seconds: float = 30.0
+    record: Path | None = None  # where to write what providers answer
 
     @property
     def source(self) -> str:

@@ -4,8 +4,8 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 
 import click
 
@@ -16,15 +16,18 @@ from analysis_service.cli.documents import joined
 from analysis_service.cli.gate import CannotRun, Request
 from analysis_service.cli.outcome import Outcome
 from analysis_service.cli.report import compared
+from analysis_service.cli.show import CannotWrite
 from analysis_service.config import ARGO_VARIABLES, ConfigError, Settings
 from analysis_service.core.model import Look, Run
 from analysis_service.main import Parts, StartError, compose
 from analysis_service.stores.base import StoreError
 from analysis_service.telemetry import configure_logging
+from providers.base import Provider
 
 _CALLERS_MOVE = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "ALREADY_EXISTS"})
 _DRAIN_SECONDS = 1.0
 _PAGE = 500
+Load = Callable[[str], Provider]
 Looks = dict[str, list[Look]]
 Seen = queue.SimpleQueue[Run | Looks | BaseException | None]
 """States of the run, then the looks of its comparisons; or what went wrong; at the end None."""
@@ -112,7 +115,28 @@ def _work(request: Request, seen: Seen) -> None:
 
 async def _drive(request: Request, seen: Seen) -> None:
     configure_logging("error")
-    parts = await compose(settings(request.strict, request.prometheus))
+    with ExitStack() as recording:
+        recorder = _recorder(request, recording)  # a file that cannot be written is known before anything is asked
+        parts = await compose(settings(request.strict, request.prometheus))
+        if recorder is not None:
+            parts.asker.load = recorder(parts.asker.load)
+        await _run(parts, request, seen)
+
+
+def _recorder(request: Request, recording: ExitStack) -> Callable[[Load], Load] | None:
+    """What makes providers write down their answers; None if nobody asked for that."""
+    if request.record is None:
+        return None
+    from analysis_service.history.recording import Recorder, recorded
+
+    try:
+        file = recording.enter_context(request.record.open("w", encoding="utf-8"))
+    except OSError as error:
+        raise CannotWrite(f"{request.record} cannot be written: {error.strerror or error}") from None
+    return lambda load: recorded(load, Recorder(file))
+
+
+async def _run(parts: Parts, request: Request, seen: Seen) -> None:
     engine = asyncio.create_task(parts.engine.serve())
     feeding = asyncio.create_task(parts.runs.feed.run())
     following = asyncio.create_task(_follow(parts, request, seen))

@@ -74,7 +74,7 @@ def _frames(case: Case, asked: Sequence[Question], folder: Path) -> tuple[dateti
     history = RecordingHistory(folder / case.recording) if case.recording else FileHistory([folder / case.data])
     first, last = (datetime.fromtimestamp(seconds, UTC) for seconds in history.span)
     start = case.start or first
-    if not first <= start < last:
+    if not first <= start <= last:
         raise BadQuery(f"start {start.isoformat()} is not within the data, {first.isoformat()} to {last.isoformat()}")
     frames = {}
     for question in asked:
