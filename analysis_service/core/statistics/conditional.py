@@ -15,7 +15,8 @@ from .plan import Plan, harm_sign, margin_log_ratio
 from .starts import SLOTS, log_weight, surplus
 
 _FEWEST = 1e-3  # expected variance below which a run shows no dispersion
-BLOCK = 40  # looks: five sixths of the long-run variance of an AR(.8) show in the steps between such blocks
+BLOCK = 40  # looks
+UNSEEN = 1.2  # of bursts as long as an AR(.8)'s, steps between such blocks show five sixths of the long-run variance
 BLOCKS_WANTED = 10
 _ROW = NODES + 3  # look, log weight, canary events, S at the nodes
 
@@ -176,7 +177,8 @@ def dispersion(plan: Plan, state: CountState) -> float:
     inside = state.square / state.expected
     if plan.calibration is not None and plan.calibration.sufficient:
         inside /= 1.0 + 1.0 / math.sqrt(state.used)
-    return max(floor, inside, _long_run(state.blocks))
+    correlated = plan.calibration is not None and plan.calibration.correlated
+    return max(floor, inside, _long_run(state.blocks) * (UNSEEN if correlated else 1.0))
 
 
 def _long_run(blocks: Blocks) -> float:

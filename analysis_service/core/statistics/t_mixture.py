@@ -18,6 +18,7 @@ from .gauge_series import Array, Sums
 G2 = 0.2  # prior variance of the effect in standard deviations: best for effects about half of one
 COARSE_POINTS = 10  # points wanted before a variance that is all rounding may speak
 _TINY = 1e-300  # so that a tail that underflows has a logarithm
+_FAINT = 1e-290  # tails below this are that logarithm and not their own
 
 _max, _min, _sum = np.maximum.reduce, np.minimum.reduce, np.add.reduce
 
@@ -62,18 +63,22 @@ def log_e(data: Sums, nulls: tuple[float, ...], sign: int) -> Array:
     if not (n[-1] > 1.0 and _min(data.deviation) > 0.0):  # seldom: before a start has seen any noise
         ready = (n > 1.0) & (deviation > 0) & ((data.deviation > 0) | (data.n >= COARSE_POINTS))
         n, deviation, means, freedom = n[ready], deviation[ready], means[ready], freedom[ready]
-    gap = sign * means - sign * np.array(nulls)[:, None]
+    at = np.array(nulls)[:, None]
+    gap = means - at if sign > 0 else at - means
     shrink = 1.0 + n * G2
     square = gap * gap * n
     bent = square / shrink
     bent += deviation
     square += deviation
     freedom = freedom + 1.0
-    level = 0.5 * freedom * np.log(square / bent) - 0.5 * np.log(shrink)
+    found: Array = np.log(square / bent)
+    found *= 0.5 * freedom
+    found -= 0.5 * np.log(shrink)
     # posterior of the effect: Student with this freedom about n G2 gap / shrink
-    tail = _student()(freedom, gap * n * np.sqrt(G2 * freedom / shrink / bent))
-    level += np.log(tail * 2.0 + _TINY)
-    found: Array = np.where(gap > 0.0, level, np.minimum(level, 0.0))  # also where the tail underflows
+    tail = _student()(freedom, gap * (n * np.sqrt(G2 * freedom / shrink / bent)))
+    found += np.log(2.0 * tail + _TINY)
+    if _min(tail, axis=None, initial=1.0) < _FAINT:  # the null's side is never evidence
+        found = np.where(gap > 0.0, found, np.minimum(found, 0.0))
     if ready is None:
         return found
     whole = np.zeros((len(nulls), len(data.n)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis_service.core.statistics import conditional, mixture, rate_ratio, starts
-from analysis_service.core.statistics.plan import Margin, Plan
+from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 
 Look = tuple[float, float, float, float]
 
@@ -59,3 +59,24 @@ def test_the_evidence_is_the_mixture_written_out(sign: int, margin: float, phi: 
     assert found.harm == pytest.approx(log_e(run, 0.0, sign, begins, phi), abs=1e-8)
     assert found.harm_margin == pytest.approx(log_e(run, sign * margin, sign, begins, phi), abs=1e-8)
     assert found.safety == pytest.approx(log_e(run, sign * margin, -sign, [(0, 1.0)], phi), abs=1e-8)
+
+
+@pytest.mark.parametrize(("correlated", "low", "high"), [(True, 0.8, 1.15), (False, 0.65, 1.0)])
+def test_a_long_run_learns_its_own_long_run_dispersion(correlated: bool, low: float, high: float) -> None:
+    """Residuals 10 a_t, a an AR(.8): long-run variance 100 (1 + .8) / (1 - .8), over the binomial's 45."""
+    truth = 100 * 9 / (50 * 450 / 499)
+    plan = Plan(
+        test="sequential-rate-ratio",
+        margin=Margin(relative=0.5),
+        planned_looks=4000,
+        calibration=Calibration(points=360, correlated=correlated),
+    )
+    found = []
+    for seed in range(8):
+        noise = np.random.default_rng(seed).normal(size=4000) * 0.6
+        state, a = rate_ratio.start(plan), 0.0
+        for k, step in enumerate(noise.tolist(), start=1):
+            a = 0.8 * a + step
+            state = rate_ratio.add(plan, state, k, (max(50 + 10 * a, 0.0), 100.0), (max(450 - 10 * a, 0.0), 900.0))
+        found.append(conditional.dispersion(plan, state) / truth)
+    assert low <= float(np.mean(found)) <= high
