@@ -22,16 +22,26 @@ _FEWEST = 1e-3  # as `conditional`
 class Counts:
     """The state of R runs in which every look is usable, so that their starts fall on the same looks.
 
-    sign: of harm per run's alternatives; phi: the look-back's dispersion per run; calibrated: it had one.
+    phi: the look-back's dispersion per run; calibrated: it had one; unseen: what the run's own long-run dispersion is
+    multiplied with.
     """
 
     def __init__(
-        self, runs: int, planned: int, phi: Array, calibrated: Array, *, restarts: bool = True, slots: int = SLOTS
+        self,
+        runs: int,
+        planned: int,
+        phi: Array,
+        calibrated: Array,
+        *,
+        unseen: Array | None = None,
+        restarts: bool = True,
+        slots: int = SLOTS,
     ) -> None:
         self.planned, self.restarts, self.slots = planned, restarts, slots
         self.used = 0
         self.now = np.zeros((runs, mixture.NODES + 1))
         self.phi, self.calibrated = phi, calibrated
+        self.unseen = np.ones(runs) if unseen is None else unseen
         self.last = np.zeros((2, runs))
         self.dispersion = np.zeros((2, runs))  # square, expected
         self.open = np.zeros((2, runs))  # residual and variance of the open block
@@ -46,6 +56,7 @@ class Counts:
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         """Forget the other runs."""
         self.now, self.phi, self.calibrated = self.now[chosen], self.phi[chosen], self.calibrated[chosen]
+        self.unseen = self.unseen[chosen]
         self.last, self.dispersion, self.open = self.last[:, chosen], self.dispersion[:, chosen], self.open[:, chosen]
         self.block, self.blocks = self.block[:, chosen], self.blocks[:, chosen]
         self.snapshots = [snapshot[chosen] for snapshot in self.snapshots]
@@ -87,7 +98,7 @@ class Counts:
             known = expected > _FEWEST
             inside = np.divide(square, expected, out=np.ones_like(square), where=known)
             inside = np.where(self.calibrated, inside / (1.0 + 1.0 / math.sqrt(self.used)), inside)
-            phi = np.maximum(phi, np.where(known, np.maximum(inside, self._long_run()), 1.0))
+            phi = np.maximum(phi, np.where(known, np.maximum(inside, self._long_run() * self.unseen), 1.0))
         return phi
 
     def _long_run(self) -> Array:
