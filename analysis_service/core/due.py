@@ -45,7 +45,8 @@ def due(
         return Op.RUN if ripe else None
     if ready.count is not None and result.count >= ready.count:
         return None
-    wait = ERROR_RETRY if last.phase is Phase.ERROR else ready.interval or ERROR_RETRY
+    # an interval of nothing is one: `0s` is due again at once
+    wait = ERROR_RETRY if last.phase is Phase.ERROR or ready.interval is None else ready.interval
     return Op.RUN if last.finished_at is not None and now > last.finished_at + wait else None
 
 

@@ -391,6 +391,19 @@ def test_wake_ups_are_never_too_early() -> None:
     assert len(plan(step.run, step.wake_at).measure) == 1
 
 
+@pytest.mark.parametrize("interval", ["0s", "0", "-5m", "1us", "1s"])
+def test_wake_ups_are_never_in_vain(interval: str) -> None:
+    """Whoever is woken finds something to measure: an interval of nothing is due at once, not after ten seconds."""
+    step, now = Step(run_of(metric(interval=interval, count=5)), wake_at=START), START
+    for ordinal in range(5):
+        now = max(now, step.wake_at or now)
+        planned = plan(step.run, now)
+        assert [task.ordinal for task in planned.measure] == [ordinal]
+        step = settle(planned.run, [("errors", measurement("S", ordinal, now))], now + TICK)
+        now += TICK
+    assert step.run.phase is Phase.SUCCESSFUL
+
+
 def test_a_due_metric_that_was_not_answered_stays_due() -> None:
     run = run_of(metric("a"), metric("b"))
     step = settle(run, [("a", measurement("S", 0, START))], START)

@@ -5,15 +5,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from analysis_service.asking import Asker, Question
-from analysis_service.clock import SystemClock
+from analysis_service.clock import Clock, SystemClock
 from analysis_service.core.expression import evaluate_time
 from analysis_service.core.model import Argument, Cause, Metric, Phase, Run, RunSpec, SecretKeyRef, ValueFrom
-from analysis_service.engine import Engine
+from analysis_service.engine import SHORTEST_GAP, Engine
 from analysis_service.main import provider_table
 from analysis_service.measuring import Measurer
 from analysis_service.secrets import EnvironmentSecrets, Secrets
@@ -201,10 +202,11 @@ async def test_no_proxy_of_the_environment_sees_anything(
 # whole runs
 
 
-async def started(it: Parts, spec: RunSpec) -> Engine:
-    engine = Engine(it.store, Measurer(it.asker, it.clock), it.clock, it.asker.telemetry, owner="me")
-    run = Run(id="id", namespace="team", name="run", spec=spec, created_at=it.clock.now())
-    record, _ = await it.store.create_run(NewRun(run=run, due_at=it.clock.now(), owner="me"), it.clock.now())
+async def started(it: Parts, spec: RunSpec, clock: Clock | None = None) -> Engine:
+    clock = clock or it.clock
+    engine = Engine(it.store, Measurer(it.asker, clock), clock, it.asker.telemetry, owner="me")
+    run = Run(id="id", namespace="team", name="run", spec=spec, created_at=clock.now())
+    record, _ = await it.store.create_run(NewRun(run=run, due_at=clock.now(), owner="me"), clock.now())
     engine.adopt(record)
     return engine
 
@@ -305,3 +307,18 @@ async def test_a_prometheus_that_is_killed_in_mid_run(
         assert "outagePolicy" in run.reason
     else:
         assert (result.successful, result.consecutive_error) == (3, 0)
+
+
+async def test_an_interval_of_nothing_does_not_spin(backend: Any, response: Any) -> None:
+    """Argo takes `0s`: the next question follows at once there. Here a run leaves time to others."""
+    metric = Metric(name="m", provider={"web": {"url": backend.url(response("1"))}}, interval="0s", count=4)
+    async with parts(bucket_seconds=0.0) as it:
+        engine = await started(it, RunSpec(metrics=(metric,)), SystemClock())
+        serving = asyncio.create_task(engine.serve())
+        run = await seen_run(it, lambda run: run.phase.done)
+        await engine.drain(1.0)
+        await serving
+    begun = [one.started_at for one in run.results[0].measurements if one.started_at is not None]
+    gaps = [second - first for first, second in pairwise(begun)]
+    assert len(gaps) == 3
+    assert min(gaps) >= SHORTEST_GAP

@@ -33,7 +33,7 @@ from analysis_service.stores.base import (
     Unavailable,
 )
 from analysis_service.stores.sqlite import SqliteStore
-from analysis_service.stores.sqlite_rows import run_digest
+from analysis_service.stores.sqlite_rows import origin_digest, run_digest, spec_digest
 from tests.stores.suite import (
     LEASE,
     NOW,
@@ -639,4 +639,37 @@ async def test_a_status_of_another_build_is_damaged_not_a_crash(path: Path) -> N
     with pytest.raises(Damaged, match="cannot be read by this build"):
         await store.get_run("ns", "run-ns-r0")
     assert await store.claim("me", later(100), 10, LEASE) == []
+    await store.close()
+
+
+async def test_a_spec_of_another_build_costs_its_run_alone(path: Path) -> None:
+    """It stays as it is, so that a build that knows it can finish it: no verdict is made up for it here."""
+    await closed_store(path, runs=2)
+    db = apsw.Connection(str(path))
+    triggers = db.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'origin'"
+    ).fetchall()
+    for name, _ in triggers:
+        db.execute(f"DROP TRIGGER {name}")
+    spec = codec.encode({"metrics": [{"name": 5}]})
+    row: Any = db.execute(
+        "SELECT id, namespace, name, template, created, labels, head FROM origin WHERE id = 'run-ns-r0'"
+    ).fetchone()
+    run_id, namespace, name, template, created_at, labels, head = row
+    digest = origin_digest(run_id, namespace, name, template, created_at, labels, spec_digest(spec), head)
+    db.execute(
+        "UPDATE origin SET spec = ?, spec_digest = ?, digest = ? WHERE id = 'run-ns-r0'",
+        (spec, spec_digest(spec), digest),
+    )
+    for _, sql in triggers:
+        db.execute(str(sql))
+    db.close()
+    store = await SqliteStore.open(path)
+    with pytest.raises(Damaged, match="the spec of run run-ns-r0 cannot be read by this build"):
+        await store.get_run("ns", "run-ns-r0")
+    (claim,) = await store.claim("me", later(100), 10, LEASE)
+    assert claim.run.name == "r1"
+    await store.save(commit(claim, a_measurement(1), phase=Phase.SUCCESSFUL))
+    assert (await store.get_run("ns", "run-ns-r1")).run.phase is Phase.SUCCESSFUL
+    assert (await store.info()).detail["damaged_runs"].startswith("1: ")
     await store.close()
