@@ -34,8 +34,8 @@ class Settings:
     """store: `memory:` or `sqlite:PATH`. listen: host:port of gRPC. admin_listen: host:port of /metrics and probes.
 
     max_calls: calls worked on at once; more are told to come back. drain_delay_seconds: between saying that this
-    service is no longer ready and refusing calls, for load balancers to notice (not after SIGINT). slow_watcher_seconds: how long a
-    watcher may not read before it is cut off.
+    service is no longer ready and refusing calls, for load balancers to notice (not after SIGINT).
+    slow_watcher_seconds: how long a watcher may not read before it is cut off.
     """
 
     store: str = "sqlite:tidegate.db"

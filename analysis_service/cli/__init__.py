@@ -26,7 +26,8 @@ COMMANDS = {
     "completion": "Print the shell's completion script.",
 }
 
-_MODULES = {"report": "report_command", "import": "import_command"}  # where a command's file is not called as the command
+# where a command's file is not called as the command
+_MODULES = {"report": "report_command", "import": "import_command"}
 
 EXIT_CODES = """\b
 Exit codes:
