@@ -11,7 +11,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis_service.core.statistics.conditional import UNSEEN
 from analysis_service.core.statistics.gauge_series import room_of
 from analysis_service.core.statistics.looks import Look
 from analysis_service.core.statistics.plan import FailAt, Margin, Plan
@@ -77,8 +76,8 @@ class _Counts(_Judge):
         known = [run.calibration for run in runs]
         phi = np.array([c.dispersion * max(c.long_run, 1.0) if c else 1.0 for c in known])
         calibrated = np.array([c is not None and c.sufficient for c in known])
-        unseen = np.array([UNSEEN if c is not None and c.correlated else 1.0 for c in known])
-        self.state = Counts(len(runs), len(runs[0].canary), phi, calibrated, unseen=unseen)
+        correlated = np.array([c is not None and c.correlated for c in known])
+        self.state = Counts(len(runs), len(runs[0].canary), phi, calibrated, correlated=correlated)
 
     def add(self, canary: Array, stable: Array) -> tuple[Array, Array]:
         (x_c, n_c), (x_s, n_s) = canary.T, stable.T

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis_service.core.statistics import mixture
-from analysis_service.core.statistics.conditional import BLOCK, BLOCKS_WANTED
+from analysis_service.core.statistics.conditional import BLOCK, BLOCKS_WANTED, UNSEEN
 from analysis_service.core.statistics.starts import SLOTS, log_weight, surplus
 
 Array = NDArray[np.float64]
@@ -22,8 +22,7 @@ _FEWEST = 1e-3  # as `conditional`
 class Counts:
     """The state of R runs in which every look is usable, so that their starts fall on the same looks.
 
-    phi: the look-back's dispersion per run; calibrated: it had one; unseen: what the run's own long-run dispersion is
-    multiplied with.
+    phi: the look-back's dispersion per run; calibrated, correlated: whether it had enough points, and memory.
     """
 
     def __init__(
@@ -33,7 +32,7 @@ class Counts:
         phi: Array,
         calibrated: Array,
         *,
-        unseen: Array | None = None,
+        correlated: Array | None = None,
         restarts: bool = True,
         slots: int = SLOTS,
     ) -> None:
@@ -41,7 +40,7 @@ class Counts:
         self.used = 0
         self.now = np.zeros((runs, mixture.NODES + 1))
         self.phi, self.calibrated = phi, calibrated
-        self.unseen = np.ones(runs) if unseen is None else unseen
+        self.correlated = np.zeros(runs, dtype=bool) if correlated is None else correlated
         self.last = np.zeros((2, runs))
         self.dispersion = np.zeros((2, runs))  # square, expected
         self.open = np.zeros((2, runs))  # residual and variance of the open block
@@ -56,7 +55,7 @@ class Counts:
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         """Forget the other runs."""
         self.now, self.phi, self.calibrated = self.now[chosen], self.phi[chosen], self.calibrated[chosen]
-        self.unseen = self.unseen[chosen]
+        self.correlated = self.correlated[chosen]
         self.last, self.dispersion, self.open = self.last[:, chosen], self.dispersion[:, chosen], self.open[:, chosen]
         self.block, self.blocks = self.block[:, chosen], self.blocks[:, chosen]
         self.snapshots = [snapshot[chosen] for snapshot in self.snapshots]
@@ -98,7 +97,7 @@ class Counts:
             known = expected > _FEWEST
             inside = np.divide(square, expected, out=np.ones_like(square), where=known)
             inside = np.where(self.calibrated, inside / (1.0 + 1.0 / math.sqrt(self.used)), inside)
-            phi = np.maximum(phi, np.where(known, np.maximum(inside, self._long_run() * self.unseen), 1.0))
+            phi = np.maximum(phi, np.where(known, np.maximum(inside, self._long_run()), 1.0))
         return phi
 
     def _long_run(self) -> Array:
@@ -108,7 +107,8 @@ class Counts:
             return np.ones_like(square)
         known = expected > _FEWEST
         rest = np.divide(square - largest, expected * (steps - 1) / steps, out=np.ones_like(square), where=known)
-        return np.where(known, rest / (1.0 + math.sqrt(2.0 / steps)), 1.0)
+        rest *= np.where(self.correlated, UNSEEN, 1.0 / (1.0 + math.sqrt(2.0 / steps)))
+        return np.where(known, rest, 1.0)
 
     def log_e(self, null: float, sign: int, temper: Array) -> tuple[Array, Array]:
         """(log e-value of the whole run, of the mixture over all starts), shape (R,) each."""

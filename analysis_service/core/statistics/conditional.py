@@ -178,16 +178,20 @@ def dispersion(plan: Plan, state: CountState) -> float:
     if plan.calibration is not None and plan.calibration.sufficient:
         inside /= 1.0 + 1.0 / math.sqrt(state.used)
     correlated = plan.calibration is not None and plan.calibration.correlated
-    return max(floor, inside, _long_run(state.blocks) * (UNSEEN if correlated else 1.0))
+    return max(floor, inside, _long_run(state.blocks, correlated=correlated))
 
 
-def _long_run(blocks: Blocks) -> float:
-    """Dispersion of the block sums, one standard error down, the largest step left out (it may be the harm's onset)."""
+def _long_run(blocks: Blocks, *, correlated: bool) -> float:
+    """Dispersion of the block sums, the largest step left out (it may be the harm's onset).
+
+    One standard error down, as noise would raise it; where the look-back was correlated as it is, and what the steps
+    do not show put back.
+    """
     steps = blocks.closed - 1
     if steps < BLOCKS_WANTED or blocks.expected <= _FEWEST:
         return 1.0
     rest = (blocks.square - blocks.largest) / (blocks.expected * (steps - 1) / steps)
-    return rest / (1.0 + math.sqrt(2.0 / steps))
+    return rest * UNSEEN if correlated else rest / (1.0 + math.sqrt(2.0 / steps))
 
 
 class Logs(msgspec.Struct, frozen=True):

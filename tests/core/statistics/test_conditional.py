@@ -61,7 +61,7 @@ def test_the_evidence_is_the_mixture_written_out(sign: int, margin: float, phi: 
     assert found.safety == pytest.approx(log_e(run, sign * margin, -sign, [(0, 1.0)], phi), abs=1e-8)
 
 
-@pytest.mark.parametrize(("correlated", "low", "high"), [(True, 0.8, 1.15), (False, 0.65, 1.0)])
+@pytest.mark.parametrize(("correlated", "low", "high"), [(True, 0.9, 1.2), (False, 0.6, 0.9)])
 def test_a_long_run_learns_its_own_long_run_dispersion(correlated: bool, low: float, high: float) -> None:
     """Residuals 10 a_t, a an AR(.8): long-run variance 100 (1 + .8) / (1 - .8), over the binomial's 45."""
     truth = 100 * 9 / (50 * 450 / 499)
