@@ -9,6 +9,7 @@ Grade = Literal["exact", "calibrated", "asymptotic", "none"]
 Unit = Literal["ratio", "difference", "rate", "share", "statistic"]
 
 NO_EVIDENCE = 0.0  # log of an e-value of 1
+FLOOR_FILLS_MARGIN = "noise-floor-above-margin"  # flag: innocent pods differ by the whole margin, nothing can pass
 
 
 class QuantileEstimate(msgspec.Struct, frozen=True):

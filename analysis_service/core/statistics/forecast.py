@@ -114,7 +114,8 @@ def outlook_gauge(plan: Plan, *, looks: int) -> Outlook | None:
         offset += margin
     first = FIRST if plan.restarts else 1.0
     smallest = offset + per_error * (z_needed(math.log(1 / plan.alpha), first) + _NORMAL.inv_cdf(POWER))
-    passes = _NORMAL.cdf(margin / per_error - z_needed(math.log(1 / plan.beta), 1.0)) if margin > 0 else 0.0
+    room = margin - calibration.noise_floor
+    passes = _NORMAL.cdf(room / per_error - z_needed(math.log(1 / plan.beta), 1.0)) if room > 0 else 0.0
     shown = math.exp(min(smallest, 700.0)) if ratio else smallest
     return Outlook(looks, shown, 1.0 - passes, "ratio" if ratio else "difference")
 

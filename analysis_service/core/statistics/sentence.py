@@ -79,6 +79,9 @@ def sentence(
     parts = [effect]
     if evidence.margin is not None:
         parts.append(f"limit {_effect(evidence, evidence.margin)}")
+    if evidence.noise_floor > 0.0:
+        floor = math.exp(min(evidence.noise_floor, 700.0)) if evidence.unit == "ratio" else evidence.noise_floor
+        parts.append(f"pods alone may differ by {_effect(evidence, floor)}, which is neither harm nor safety")
     parts.append(f"evidence for harm {odds(harm_of(plan, evidence))}, for safety {odds(evidence.log_e_safety)}")
     parts.append(_outcome(plan, evidence, verdict, over=over, interval_seconds=interval_seconds))
     parts.append(_guarantee(plan, evidence))

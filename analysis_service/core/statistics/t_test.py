@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import msgspec
 
 from .calibration import FALLBACK_AUTOCORRELATION, LONGEST_MEMORY
-from .evidence import Evidence
+from .evidence import FLOOR_FILLS_MARGIN, Evidence
 from .gauge_series import Series, Sums, extend, prior, sums
 from .looks import Look, usable_gauge
 from .plan import MAX_LOG_RATIO, Plan, harm_sign
@@ -30,7 +30,6 @@ from .t_mixture import interval_radius, log_e, log_e_first, mixed
 
 NAME = "sequential-t"
 FLOOR_SHARE = 0.2  # of alpha and of beta goes to the noise floor's own error
-FLOOR_FILLS_MARGIN = "noise-floor-above-margin"  # flag: innocent pods differ by the whole margin, nothing can pass
 
 
 class TState(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from .evidence import Evidence
+from .evidence import FLOOR_FILLS_MARGIN, Evidence
 from .looks import Look
 from .plan import Plan
 
@@ -86,6 +86,8 @@ def why_undecided(plan: Plan, state: VerdictState, evidence: Evidence) -> Reason
         return "no-data"
     if state.bad > BAD_SHARE * max(state.looks, 1):
         return "bad-data"
+    if FLOOR_FILLS_MARGIN in evidence.flags:
+        return "high-noise"
     if near_margin(evidence):
         return "effect-near-margin"
     if evidence.grade == "none":

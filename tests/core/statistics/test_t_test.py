@@ -8,6 +8,7 @@ import pytest
 from scipy import integrate, signal, stats
 
 from analysis_service.core.statistics import gauge_series, t_mixture, t_test
+from analysis_service.core.statistics.evidence import FLOOR_FILLS_MARGIN
 from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 
 PLAIN = Calibration(points=360)  # history that found no memory: points count as they are
@@ -109,7 +110,7 @@ def test_pod_offsets_widen_both_verdicts(floor: float) -> None:
     assert (found[1].log_e_safety >= limit) is (floor == 0.0)
     wide = Calibration(points=360, log_ratio=True, noise_floor=0.3)
     fills = msgspec.structs.replace(settings, calibration=wide)
-    assert t_test.FLOOR_FILLS_MARGIN in t_test.assess(fills, state, interval=False).flags
+    assert FLOOR_FILLS_MARGIN in t_test.assess(fills, state, interval=False).flags
 
 
 def test_independent_noise_seldom_alarms() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from analysis_service.core.statistics import budget, forecast, sentence
-from analysis_service.core.statistics.evidence import Evidence
+from analysis_service.core.statistics.evidence import FLOOR_FILLS_MARGIN, Evidence
 from analysis_service.core.statistics.looks import Counts, Look
 from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 from analysis_service.core.statistics.verdict import VerdictState, step, why_undecided
@@ -87,6 +87,8 @@ def test_bad_data_keeps_a_pass_back() -> None:
         (VerdictState(looks=20, longest_empty=5), {}, "no-data"),
         (VerdictState(looks=20, bad=5), {}, "bad-data"),
         (VerdictState(looks=20), {"estimate": 1.45}, "effect-near-margin"),
+        # pods differ among themselves by the whole margin
+        (VerdictState(looks=20), {"estimate": 1.45, "flags": (FLOOR_FILLS_MARGIN,)}, "high-noise"),
         (VerdictState(looks=20), {"grade": "none"}, "uncalibrated"),
         (VerdictState(looks=20), {"dispersion": 3.0}, "high-noise"),
         (VerdictState(looks=20), {"autocorrelation": 0.7}, "high-noise"),
@@ -180,6 +182,27 @@ def test_a_failure_in_one_sentence() -> None:
         "errors: x1.9 of stable (90% sequential interval x1.4 to x2.6); limit x1.5; evidence for harm 1 in 340, "
         "for safety none; Failed at look 12; false-alarm chance at most 5%, all looks included."
     )
+
+
+def test_a_noise_floor_is_told() -> None:
+    """Or nobody could see why an interval beyond the limit fails nothing."""
+    told = sentence.sentence(PLAN, "cpu", evidence(noise_floor=math.log(1.1)), VerdictState("", 12))
+    assert "limit x1.5; pods alone may differ by x1.1, which is neither harm nor safety; evidence" in told
+    told = sentence.sentence(PLAN, "cpu", evidence(noise_floor=3.0, unit="difference"), VerdictState("", 12))
+    assert "pods alone may differ by +3," in told
+
+
+def test_an_outlook_counts_the_noise_floor() -> None:
+    """A floor as wide as the margin leaves nothing to pass."""
+    chances = []
+    for floor in (0.0, 0.05, 0.2):
+        known = Calibration(points=360, scale=0.1, autocorrelation=0.3, log_ratio=True, noise_floor=floor)
+        found = forecast.outlook_gauge(
+            Plan(test="sequential-t", margin=Margin(relative=0.2), calibration=known), looks=100
+        )
+        assert found is not None
+        chances.append(found.chance_inconclusive)
+    assert chances[0] < chances[1] < chances[2] == 1.0
 
 
 def test_an_undecided_look_says_how_long() -> None:
