@@ -56,6 +56,7 @@ class Scenario:
     bound: Callable[[float], float] | None = None
     fail_at: str = "noharm"
     onset: int = 0
+    early: str = ""  # the scenario whose harm is there from the beginning
     weight: int = 1  # memory of one look of one run, in numbers
 
 
@@ -193,7 +194,14 @@ def scenarios(looks: int) -> list[Scenario]:
         Scenario("bursts AR .8", rate, 0.5, (1, 1.5, 3), counts(100, p, phi=0.8)),
         Scenario("changing weight", rate, 0.5, (1, 1.5, 2), counts(100, p, steps=(0.05, 0.1, 0.25, 0.5))),
         Scenario(
-            "late onset", rate, 0.5, (2,), counts(100, p, onset=looks // 2), counts_bound(100, p), onset=looks // 2
+            "late onset",
+            rate,
+            0.5,
+            (2,),
+            counts(100, p, onset=looks // 2),
+            counts_bound(100, p),
+            onset=looks // 2,
+            early="counts 100 rps",
         ),
         Scenario("gauge AR 0", t, 0.2, (1, 1.05, 1.2), gauge(0.0), gauge_bound(0.0)),
         Scenario("gauge AR .5", t, 0.2, (1, 1.05, 1.2), gauge(0.5), gauge_bound(0.5)),

@@ -1,6 +1,6 @@
 """How good the verdicts are: false alarms, false passes, power and delay, ours beside what others do.
 
-    python -m benchmarks.verdicts [--runs N] [--looks N] [--only WORD] [--effects aa|all] [--others N] [--record]
+    python -m benchmarks.verdicts [--runs N] [--looks N] [--only WORD] [--effects all|aa|harm] [--others N] [--record]
 
 For every scenario and effect, `runs` seeded runs are judged at every one of `looks` looks. Effect 1 is A/A: every
 FAIL is a false alarm, and the run goes on after a pass. At the margin every PASS is a false pass. `bound` is Wald's
@@ -146,8 +146,14 @@ def share(hits: int, runs: int) -> dict[str, float]:
     return {"rate": rate, "error": math.sqrt(rate * (1 - rate) / runs)}
 
 
-def goal(scenario: Scenario, effect: float, found: dict[str, Any]) -> str:
-    """What our defaults owe here: "met", or what was missed; empty where nothing was promised."""
+LATE = 1.5  # times as long as harm that is there from the beginning
+
+
+def goal(scenario: Scenario, effect: float, found: dict[str, Any], before: list[dict[str, Any]]) -> str:
+    """What our defaults owe here: "met", or what was missed; empty where nothing was promised.
+
+    before: results so far; harm that begins late is held against the same harm from the beginning.
+    """
     missed, asked = [], False
     for owed, what, level in ((effect == 1, "fail", ALPHA), (at_margin(scenario, effect), "pass", BETA)):
         if owed:
@@ -160,6 +166,11 @@ def goal(scenario: Scenario, effect: float, found: dict[str, Any]) -> str:
         limit = 2.5 * found["bound"] if found["bound"] >= 10 else found["bound"] + 10
         if found["mean_delay"] > limit:
             missed.append("delay")
+    early = [one for one in before if _key(one) == (scenario.early, effect, OURS)]
+    if scenario.onset and early:
+        asked = True
+        if found["mean_delay"] > LATE * early[0]["mean_delay"]:
+            missed.append("late onset")
     return "missed: " + ", ".join(missed) if missed else "met" if asked else ""
 
 
@@ -214,6 +225,8 @@ def record(report: dict[str, Any]) -> None:
         f"`python -m benchmarks.verdicts --looks {report['looks']} --runs RUNS --seed SEED`, both in the table.",
         "alpha = beta = 0.05. Errors are one standard error of the simulation. Effect 1 is A/A: every fail is false.",
         "At the margin every pass is false. Delays are looks from the onset to the alarm, of the runs that alarmed.",
+        "Beside ours: canary over stable beyond 1 + margin more than 3 times; Kayenta's rank rule (98 % interval",
+        "beyond a quarter of its estimate) and Welch's test at 5 %, both at every look. These do not tell a pass.",
         "",
         "| " + " | ".join((*HEAD, "seed")) + " |",
         "|" + "---|" * (len(HEAD) + 1),
@@ -231,7 +244,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--looks", type=int, default=240)
     parser.add_argument("--only", default="", help="scenarios whose name contains one of these words (a,b)")
-    parser.add_argument("--effects", choices=("all", "aa"), default="all", help="aa: no harm only")
+    parser.add_argument("--effects", choices=("all", "aa", "harm"), default="all", help="aa: no harm only")
     parser.add_argument("--others", type=int, default=0, help="runs on which the other methods are shown too")
     parser.add_argument("--checked", type=int, default=3, help="runs judged one by one as well, to the same verdict")
     parser.add_argument("--seed", type=int, default=20260)
@@ -244,12 +257,12 @@ def main() -> None:
         if not any(word in scenario.name for word in given.only.split(",")):
             continue
         for effect in scenario.effects:
-            if given.effects == "aa" and effect != 1:
+            if given.effects != "all" and (effect == 1) != (given.effects == "aa"):
                 continue
             for method, found in tally(scenario, effect, given).items():
                 result = {"scenario": scenario.name, "effect": effect, "method": method, "seed": given.seed}
                 result |= summary(scenario, effect, found)
-                result["goal"] = goal(scenario, effect, result) if method == OURS else ""
+                result["goal"] = goal(scenario, effect, result, results) if method == OURS else ""
                 results.append(result)
                 print(printed(row(result)), flush=True)
     named = ("runs", "looks", "only", "effects", "others", "checked", "seed")
