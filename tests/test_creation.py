@@ -176,6 +176,8 @@ async def test_refused(
                      "spec.metrics[0].failureLimit", "the metric can never fail", marks=row(39)),
         pytest.param(document(web(), successCondition=""), [], "spec.metrics[0]", "every measurement is Successful",
                      marks=row(49)),
+        pytest.param(document(prometheus(), successCondition="result < 0.05"), [],
+                     "spec.metrics[0].successCondition", "use result[0]", marks=row(81)),
     ],
 )  # fmt: skip
 async def test_a_trap_is_a_warning_and_an_error_in_strict_mode(
