@@ -25,7 +25,7 @@ import msgspec
 from analysis_service.clock import Clock
 from analysis_service.secrets import SecretError, Secrets
 from analysis_service.telemetry import Telemetry
-from providers.base import Answer, AuthFailed, BadQuery, Context, Provider, ProviderError, Throttled, TimedOut
+from providers.base import Answer, AuthFailed, BadQuery, Context, Provider, ProviderError, Throttled, TimedOut, error_of
 
 BUCKET_SECONDS = 1.0
 BACKOFF_BASE_SECONDS = 0.5
@@ -209,7 +209,7 @@ class Asker:
             raise BadQuery(str(error.args[0])) from None
         wrong = provider.check(spec)
         if wrong:
-            raise BadQuery(wrong[0])
+            raise error_of(wrong[0])
         timeout = provider.timeout_seconds(spec)
         context = Context(
             at=self.clock.wall(),

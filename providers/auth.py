@@ -19,7 +19,7 @@ from urllib.parse import quote_plus, urlencode
 import msgspec
 
 from providers import sigv4
-from providers.base import AuthFailed, BadAnswer, BadQuery, Unreachable
+from providers.base import AuthFailed, BadAnswer, Unreachable, error_of
 from providers.destinations import check_headers, overlay_headers
 from providers.http import Http, Request, Response
 from providers.sigv4 import SigV4
@@ -250,9 +250,9 @@ class Authenticator:
 
 
 def first_problem(problems: Iterable[str]) -> None:
-    """Raises BadQuery with the first problem a `check` found, if there is one."""
+    """Raises BadQuery, or NotAllowed, with the first problem a `check` found, if there is one."""
     for problem in problems:
-        raise BadQuery(problem)
+        raise error_of(problem)
 
 
 def _lifetime(grant: _Grant) -> float:

@@ -95,6 +95,24 @@ class NoData(ProviderError):
     """A well-formed answer with nothing in it."""
 
 
+class Refusal(str):
+    """What `check` found against a rule of the operator's, not of the template's making. reason: as in NotAllowed."""
+
+    __slots__ = ("reason",)
+    reason: str
+
+    @classmethod
+    def of(cls, error: NotAllowed) -> "Refusal":
+        refusal = cls(error)
+        refusal.reason = error.reason
+        return refusal
+
+
+def error_of(problem: str) -> BadQuery | NotAllowed:
+    """What asking raises for a finding of `check`."""
+    return NotAllowed(problem, reason=problem.reason) if isinstance(problem, Refusal) else BadQuery(problem)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One value of one series. `labels` name the series; `at` is the backend's own timestamp, if it sent one."""
@@ -168,7 +186,8 @@ class Context:
 class Provider(Protocol):
     """One kind of backend. Instances are shared by all runs and hold no state of any run.
 
-    `check` lists what is wrong with a resolved spec without any I/O (empty: nothing); `describe` gives the metric
+    `check` lists what is wrong with a resolved spec without any I/O (empty: nothing), a `Refusal` where it is the
+    operator's rules that deny it; `describe` gives the metric
     metadata Argo shows (the resolved query); `query` asks. `credentials` names what `query` will authenticate
     with, so that equal questions under different credentials are never answered by one request.
     """

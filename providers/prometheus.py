@@ -21,6 +21,7 @@ from providers.base import (
     Context,
     NotAllowed,
     ProviderError,
+    Refusal,
     Spec,
     Tools,
 )
@@ -133,8 +134,8 @@ def problems(spec: PrometheusSpec, http: Http) -> list[str]:
                 http.url(address, text) if text else _base(address, http)
         except BadQuery as error:
             found.append(str(error))
-        except NotAllowed:
-            pass  # the operator's refusal, raised with its own class when asked
+        except NotAllowed as error:
+            found.append(Refusal.of(error))
     if spec.range_query is not None:
         try:
             _step(spec.range_query)

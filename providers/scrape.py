@@ -25,6 +25,7 @@ from providers.base import (
     NoData,
     NotAllowed,
     ProviderError,
+    Refusal,
     Sample,
     Spec,
     Tools,
@@ -154,8 +155,8 @@ def problems(spec: ScrapeSpec, http: Http) -> list[str]:
             http.url(target, f"targets[{number}]")
         except BadQuery as error:
             found.append(str(error))
-        except NotAllowed:
-            pass  # the operator's refusal, raised with its own class when asked
+        except NotAllowed as error:
+            found.append(Refusal.of(error))
     try:
         parse_selector(spec.query)
     except BadQuery as error:

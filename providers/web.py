@@ -17,7 +17,7 @@ import msgspec
 
 from providers import gojson, jsonpath
 from providers.auth import NONE, Access, Authentication, Authenticator, Header, first_problem
-from providers.base import Answer, BadAnswer, BadQuery, Context, NotAllowed, Spec, TooLarge, Tools
+from providers.base import Answer, BadAnswer, BadQuery, Context, NotAllowed, Refusal, Spec, TooLarge, Tools
 from providers.http import Http, Request, Response
 from providers.jsonpath import JsonPath, JsonPathError, TooMuchWork
 from providers.statuses import failure
@@ -126,8 +126,8 @@ def problems(spec: WebSpec, http: Http) -> list[str]:
                 _url(url, place, http)
         except BadQuery as error:
             found.append(str(error))
-        except NotAllowed:
-            pass  # the operator's refusal, raised with its own class when asked
+        except NotAllowed as error:
+            found.append(Refusal.of(error))
     try:
         path_of(spec)
     except JsonPathError as error:

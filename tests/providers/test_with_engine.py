@@ -21,7 +21,7 @@ from analysis_service.secrets import EnvironmentSecrets, Secrets
 from analysis_service.stores.base import NewRun
 from analysis_service.stores.memory import MemoryStore
 from analysis_service.telemetry import Telemetry, configure_logging
-from providers.base import Answer, Throttled, TimedOut, Tools
+from providers.base import Answer, NotAllowed, Throttled, TimedOut, Tools
 from providers.http import Http
 from providers.redact import forms
 
@@ -197,6 +197,24 @@ async def test_no_proxy_of_the_environment_sees_anything(
     server.close()
     assert isinstance(answer, Answer)
     assert (len(backend.seen), caught) == (1, [])
+
+
+@pytest.mark.bad_input(109, 118)
+@pytest.mark.parametrize(
+    ("union", "reason"),
+    [
+        ({"web": {"url": "http://169.254.169.254/"}}, "DestinationNotAllowed"),
+        ({"prometheus": {"address": "http://127.0.0.1:6379", "query": "up"}}, "PortNotAllowed"),
+        ({"scrape": {"targets": ["http://169.254.169.254/"], "query": "a"}}, "DestinationNotAllowed"),
+    ],
+)
+async def test_what_the_operator_forbids_is_told_apart_from_a_wrong_template(union: Any, reason: str) -> None:
+    """Known before the first question, and still the operator's refusal when it is asked."""
+    async with parts() as it:
+        (problem,) = it.asker.check(union)
+        with pytest.raises(NotAllowed) as caught:
+            await it.asker.ask(Question(union, "team"))
+    assert (str(caught.value), caught.value.reason) == (problem, reason)
 
 
 # whole runs
