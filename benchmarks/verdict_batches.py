@@ -78,17 +78,22 @@ class _Counts(_Judge):
         calibrated = np.array([c is not None and c.sufficient for c in known])
         correlated = np.array([c is not None and c.correlated for c in known])
         self.state = Counts(len(runs), len(runs[0].canary), phi, calibrated, correlated=correlated)
+        self.weighted = np.zeros((2, len(runs)))
 
     def add(self, canary: Array, stable: Array) -> tuple[Array, Array]:
         (x_c, n_c), (x_s, n_s) = canary.T, stable.T
         x, w = x_c + x_s, n_c / (n_c + n_s)
-        variance = np.where(x >= 2.0, x_c * x_s / np.maximum(x - 1.0, 1.0), x * w * (1.0 - w))
+        ratio = (self.weighted[0] + 1.0) / (self.weighted[1] + 1.0)
+        theta = ratio * w / (ratio * w + 1.0 - w)
+        variance = np.where(x >= 2.0, x_c * x_s / np.maximum(x - 1.0, 1.0), x * theta * (1.0 - theta))
+        self.weighted = self.weighted + np.stack((x_c * (1.0 - w), x_s * w))
         self.state.add(x_c, x_s, w, x_c - w * x, variance)
         temper = self.state.temper()
         return self.state.log_e(self.null, 1, temper)[1], self.state.log_e(self.margin, -1, temper)[0]
 
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         self.state.keep(chosen)
+        self.weighted = self.weighted[:, chosen]
 
 
 class _Gauges(_Judge):

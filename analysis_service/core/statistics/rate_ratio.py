@@ -63,6 +63,7 @@ def add(
     (x_c, n_c), (x_s, n_s) = canary, stable
     n, x = n_c + n_s, x_c + x_s
     w = n_c / n
+    ratio = (state.weighted_c + 1.0) / (state.weighted_s + 1.0)  # so far
     return conditional.fold(
         plan,
         state,
@@ -71,15 +72,21 @@ def add(
         stable=stable,
         partition=partition(x, w),
         weighted=(x_c * n_s / n, x_s * n_c / n),
-        residual=(x_c - w * x, binomial_variance(x_c, x_s, w)),
+        residual=(x_c - w * x, binomial_variance(x_c, x_s, w, ratio)),
         flags=flags,
     )
 
 
-def binomial_variance(x_c: float, x_s: float, w: float) -> float:
-    """Unbiased for x theta (1 - theta) whatever the ratio, given x = x_c + x_s >= 2 events; below that at r = 1."""
+def binomial_variance(x_c: float, x_s: float, w: float, ratio: float) -> float:
+    """Of the canary's part of x = x_c + x_s events: unbiased whatever their ratio, where there are two or more.
+
+    Below that at `ratio`, the run's so far: at no change, harm in sparse events would look like dispersion.
+    """
     x = x_c + x_s
-    return x_c * x_s / (x - 1.0) if x >= 2.0 else x * w * (1.0 - w)
+    if x >= 2.0:
+        return x_c * x_s / (x - 1.0)
+    theta = ratio * w / (ratio * w + 1.0 - w)
+    return x * theta * (1.0 - theta)
 
 
 def assess(plan: Plan, state: CountState, *, interval: bool = True) -> Evidence:

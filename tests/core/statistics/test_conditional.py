@@ -80,3 +80,21 @@ def test_a_long_run_learns_its_own_long_run_dispersion(correlated: bool, low: fl
             state = rate_ratio.add(plan, state, k, (max(50 + 10 * a, 0.0), 100.0), (max(450 - 10 * a, 0.0), 900.0))
         found.append(conditional.dispersion(plan, state) / truth)
     assert low <= float(np.mean(found)) <= high
+
+
+@pytest.mark.parametrize(("factor", "most"), [(1.0, 1.1), (5.0, 1.4)])
+def test_harm_in_sparse_events_is_hardly_dispersion(factor: float, most: float) -> None:
+    """At most one event in most looks: their variance is that of the ratio so far; no change's would make this 1.5.
+
+    What remains is that a look's total varies too.
+    """
+    plan = Plan(test="sequential-rate-ratio", margin=Margin(relative=0.5), planned_looks=240)
+    found = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        state = rate_ratio.start(plan)
+        for k in range(1, 241):
+            events = float(rng.poisson(0.09 * factor)), float(rng.poisson(0.81))
+            state = rate_ratio.add(plan, state, k, (events[0], 9.0), (events[1], 81.0))
+        found.append(state.square / state.expected)
+    assert 0.9 <= float(np.mean(found)) <= most
