@@ -33,7 +33,7 @@ from analysis_service.stores.sqlite import SqliteStore
 
 async def main():
     store, clock = await SqliteStore.open(Path(sys.argv[1])), SystemClock()
-    provider = {"prometheus": {"address": "http://127.0.0.1:1", "query": "up"}}
+    provider = {"prometheus": {"address": "http://127.0.0.1:1021", "query": "up"}}
     metric = Metric(name="m", interval="1h", initial_delay="10h", count=10, success_condition="result[0] == 1",
                     provider=provider)
     now = clock.now()

@@ -32,7 +32,7 @@ METRIC = """
     count: "10"
     initialDelay: 1h
     successCondition: result[0] < 0.05
-    provider: {{prometheus: {{address: "http://127.0.0.1:1", query: "sum(rate(http_requests_total[1m]))"}}}}
+    provider: {{prometheus: {{address: "http://127.0.0.1:1021", query: "sum(rate(http_requests_total[1m]))"}}}}
 """
 TEMPLATE = (
     "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nmetadata: {name: bench}\nspec:\n  metrics:"

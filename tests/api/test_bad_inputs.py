@@ -14,7 +14,7 @@ import pytest
 from analysis_service.v1 import analysis_pb2 as pb
 from tests.api.harness import Service, create, refused, template
 
-URL = "http://127.0.0.1:1/v/1"
+URL = "http://127.0.0.1:1021/v/1"
 ID = "01a210c8-f2c3-734b-b070-3d3a27bc9af3"
 RUN = f"namespaces/team/analysisRuns/{ID}"
 TEMPLATE = "namespaces/team/analysisTemplates/shop"
@@ -153,7 +153,7 @@ def arg(name: str, value: str | None = None, secret: tuple[str, str] | None = No
 
 
 def with_query(query: str, args: str = "[{name: a}]") -> str:
-    return template(f"http://127.0.0.1:1/{query}", args=args)
+    return template(f"http://127.0.0.1:1021/{query}", args=args)
 
 
 IA, FP, PD = "INVALID_ARGUMENT", "FAILED_PRECONDITION", "PERMISSION_DENIED"

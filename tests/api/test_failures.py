@@ -22,7 +22,7 @@ from analysis_service.v1 import analysis_pb2_grpc
 from tests.api.harness import Refusal, create, refusal_of, template
 
 SECRET = "hunter2-0123456789"  # what a careless exception would tell
-URL = "http://127.0.0.1:1/v/1"
+URL = "http://127.0.0.1:1021/v/1"
 RUN = "namespaces/team/analysisRuns/01a210c8-f2c3-734b-b070-3d3a27bc9af3"
 TEXT = template(URL, interval="1h", count='"2"')
 

@@ -54,7 +54,7 @@ def test_a_run_document_stands_alone_and_takes_arguments(stub: Any, namespace: s
     assert finished(stub, run.name).phase == pb.SUCCESSFUL
     twin = refused(stub.CreateAnalysisRun, create(text, namespace=namespace))
     assert (twin.code, twin.reason) == ("ALREADY_EXISTS", "RUN_EXISTS")
-    both = create(text + "---\n" + template("http://127.0.0.1:1/"), namespace=namespace)
+    both = create(text + "---\n" + template("http://127.0.0.1:1021/"), namespace=namespace)
     mixed = refused(stub.CreateAnalysisRun, both)
     assert (mixed.code, list(mixed.fields)) == ("INVALID_ARGUMENT", ["inline_text"])
 
@@ -97,7 +97,9 @@ spec: {{templates: [{{templateName: leaf}}, {{templateName: wide-{namespace}, cl
 
 
 def test_a_misspelt_template_is_told_what_is_near(stub: Any, namespace: str) -> None:
-    stub.CreateTemplate(pb.CreateTemplateRequest(namespace=namespace, text=template("http://127.0.0.1:1/", "checkout")))
+    stub.CreateTemplate(
+        pb.CreateTemplateRequest(namespace=namespace, text=template("http://127.0.0.1:1021/", "checkout"))
+    )
     request = pb.CreateAnalysisRunRequest(namespace=namespace, templates=[pb.TemplateReference(name="chekout")])
     answer = refused(stub.CreateAnalysisRun, request)
     assert (answer.code, answer.reason) == ("FAILED_PRECONDITION", "TEMPLATE_NOT_FOUND")
@@ -143,7 +145,7 @@ def test_a_thousand_creates_of_one_request_make_one_run(stub: Any, namespace: st
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"inline_text": template("http://127.0.0.1:1/v/2")}, "inline_text"),
+        ({"inline_text": template("http://127.0.0.1:1021/v/2")}, "inline_text"),
         ({"args": [pb.Argument(name="a", value="2")]}, "args"),
         ({"labels": {"a": "2"}}, "labels"),
         ({"strict": True}, "strict"),
@@ -155,7 +157,7 @@ def test_another_body_under_the_same_id_names_the_field(
 ) -> None:
     base = {
         "namespace": namespace,
-        "inline_text": template("http://127.0.0.1:1/v/1", args="[{name: a, value: '0'}]"),
+        "inline_text": template("http://127.0.0.1:1021/v/1", args="[{name: a, value: '0'}]"),
         "args": [pb.Argument(name="a", value="1")],
         "labels": {"a": "1"},
         "request_id": str(uuid.uuid4()),
@@ -168,7 +170,7 @@ def test_another_body_under_the_same_id_names_the_field(
 
 def test_racing_creates_with_two_bodies_make_one_run(stub: Any, namespace: str) -> None:
     requests = [
-        create(template(f"http://127.0.0.1:1/v/{n % 2}"), namespace=namespace, request_id=str(uuid.UUID(int=1)))
+        create(template(f"http://127.0.0.1:1021/v/{n % 2}"), namespace=namespace, request_id=str(uuid.UUID(int=1)))
         for n in range(100)
     ]
 
@@ -266,7 +268,7 @@ def test_a_page_never_outgrows_an_answer(stub: Any, namespace: str) -> None:
     """Twelve templates of 200 KB are more than one answer can carry: the pages get shorter, nothing is lost."""
     filler = "# " + "x" * 1000 + "\n"
     for n in range(12):
-        text = filler * 200 + template("http://127.0.0.1:1/", f"big-{n:02}")
+        text = filler * 200 + template("http://127.0.0.1:1021/", f"big-{n:02}")
         stub.CreateTemplate(pb.CreateTemplateRequest(namespace=namespace, text=text))
     seen, token, pages = [], "", 0
     while token or not pages:
@@ -390,7 +392,7 @@ def test_a_check_that_cannot_be_created_is_refused(stub: Any, namespace: str) ->
     answer = refused(stub.Check, pb.CheckRequest(run=create("kind: [", namespace=namespace)))
     assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "INVALID_TEMPLATE")
     for nanos in (-1, 3_600_000_000_001):
-        request = pb.CheckRequest(run=create(template("http://127.0.0.1:1/"), namespace=namespace))
+        request = pb.CheckRequest(run=create(template("http://127.0.0.1:1021/"), namespace=namespace))
         request.wait.FromNanoseconds(nanos)
         answer = refused(stub.Check, request)
         assert (answer.code, list(answer.fields)) == ("INVALID_ARGUMENT", ["wait"])

@@ -7,7 +7,7 @@ import pytest
 from analysis_service.v1 import analysis_pb2 as pb
 from tests.api.harness import Backend, create, finished, refused, template
 
-URL = "http://127.0.0.1:1/v/1"
+URL = "http://127.0.0.1:1021/v/1"
 
 
 def stored(stub: Any, namespace: str, name: str = "shop", **fields: str) -> pb.Template:
