@@ -495,11 +495,12 @@ def realistic(shape: type, rng: np.random.Generator) -> tuple[ArmData, ArmData]:
     return first, second
 
 
+@pytest.mark.parametrize("direction", ["increase", "either"])
 @pytest.mark.parametrize("name", sorted(FAMILIES))
-def test_state_stays_below_64_kilobytes(name: str) -> None:
+def test_state_stays_below_64_kilobytes(name: str, direction: str) -> None:
     family: Family = FAMILIES[name]
     rng = np.random.default_rng(1)
-    p = plan(name, planned_looks=240)
+    p = plan(name, planned_looks=240, direction=direction)
     state = family.start(p)
     for k in range(1, 301):
         state = family.update(p, state, look(k, *realistic(family.shapes[0], rng)))
