@@ -130,7 +130,7 @@ def test_settings_of_a_service_are_no_business_of_a_check(
         done = inside(command, path)
         assert (done.code, "TIDEGATE_ALLOW_LOOPBACK_ADDRESSES: 'perhaps' is neither" in done.err) == (2, True)
     monkeypatch.setenv("TIDEGATE_ALLOW_LOOPBACK_ADDRESSES", "false")
-    assert inside("check", path).code == 20  # what was denied is denied
+    assert inside("check", path).code == 2  # what was denied is denied, before anything is asked
 
 
 def test_a_wrong_template(inside: Callable[..., Any], template: Callable[..., Path], metrics: Metrics) -> None:
