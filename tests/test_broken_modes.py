@@ -18,7 +18,7 @@ from analysis_service.asking import Asker, Question
 from analysis_service.cli.outcome import Outcome, outcome_of
 from analysis_service.clock import SystemClock
 from analysis_service.core.expression import ExpressionError, compile_condition
-from analysis_service.core.expression.runtime import Frame
+from analysis_service.core.expression.budget import Frame
 from analysis_service.core.model import (
     Argument,
     Cause,

@@ -8,14 +8,16 @@ from typing import cast
 
 import msgspec
 
-from .build import Builder, Closure
+from .admit import admit, admit_array, admit_int
+from .budget import Frame
+from .build import builder_for
+from .builder import Builder, Closure
 from .check import Types
 from .errors import ExpressionError
 from .functions import CONDITION_NAMES, TIME_NAMES
 from .kinds import ANY, INT64, RESULT_KINDS, Type, Value, go_type, type_of, type_word, word
 from .limits import DEPTH
 from .parser import parse
-from .runtime import Frame, admit, admit_array, admit_int
 from .tree import Node
 from .warn import Remark, warnings_of
 
@@ -113,7 +115,7 @@ class Condition:
         guard = None if kind in _FLAT else _GUARDS.get(kind, admit)
         try:
             types = self.types(static)
-            builder = Builder(types)
+            builder = builder_for(types)
             run = builder.build(self.tree)
             program = Program(run, guard, builder.slots if builder.needs_frame else -1, types[id(self.tree)])
         except ExpressionError as error:

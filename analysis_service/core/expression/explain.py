@@ -5,11 +5,13 @@ from datetime import datetime
 
 import msgspec
 
-from .build import Builder
+from .admit import admit
+from .budget import Frame
+from .build import builder_for
 from .condition import Condition
+from .demand import is_list
 from .errors import ExpressionError
 from .kinds import ANY, Value, type_of
-from .runtime import Frame, admit, is_list
 from .texts import format_float, go_text
 from .tree import Binary, Builtin, Let, Logic, Node, Predicate, Unary
 
@@ -61,7 +63,7 @@ class _Explainer:
         kind = type(result)
         known = condition.explainers.get(kind)
         if known is None or known[0].slots:  # variables and # have places of their own: built anew each time
-            known = condition.explainers[kind] = (Builder(condition.types(type_of(kind) or ANY)), {})
+            known = condition.explainers[kind] = (builder_for(condition.types(type_of(kind) or ANY)), {})
         self._builder, self._built = known
         self._frame = Frame(now, self._builder.slots)
 

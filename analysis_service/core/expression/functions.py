@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from . import lists, numbers, texts, times
+from .budget import Frame
 from .errors import ExpressionError
 from .kinds import (
     ANY,
@@ -25,7 +26,6 @@ from .kinds import (
     go_type,
     type_word,
 )  # fmt: skip
-from .runtime import Frame
 
 Run = Callable[[Sequence[Value], Frame | None], Value]
 Check = Callable[[str, Sequence[Type]], Type]

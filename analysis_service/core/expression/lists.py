@@ -3,21 +3,13 @@
 import itertools
 from collections.abc import Callable, Sequence
 
+from .access import fetch
+from .budget import Frame, charge, list_of_values, too_much
+from .compare import equal, less
+from .demand import is_list, string, to_int
 from .errors import ExpressionError
 from .kinds import Strings, Value, go_type
 from .limits import DATA_DEPTH, LIST_ITEMS
-from .runtime import (
-    Frame,
-    charge,
-    equal,
-    fetch,
-    is_list,
-    less,
-    list_of_values,
-    string,
-    to_int,
-    too_much,
-)  # fmt: skip
 
 
 def _list(verb: str, value: Value) -> Sequence[Value]:

@@ -4,10 +4,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
+from .budget import Frame, charge
+from .compare import less, more
+from .demand import checked, cut, is_list
 from .errors import ExpressionError
 from .kinds import Value, go_type, word
 from .limits import INT_MAX, INT_MIN
-from .runtime import Frame, charge, checked, cut, is_list, less, more
 from .texts import go_text
 from .tokens import go_quote
 

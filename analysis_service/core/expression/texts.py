@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 
 from analysis_service.core.timing import format_duration
 
+from .admit import admit
+from .budget import Frame, charge, text_of, too_much
+from .demand import is_list, string, to_int
 from .errors import ExpressionError
 from .kinds import Strings, Value, go_type
 from .limits import DATA_DEPTH, LIST_ITEMS, TEXT_CHARACTERS
-from .runtime import Frame, admit, charge, is_list, string, text_of, to_int, too_much
 
 _SPACE = "\t\n\v\f\r \x85\xa0"
 

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from analysis_service.core.timing import parse_duration
 
+from .arithmetic import add, subtract
+from .budget import Frame
+from .demand import checked, string
 from .errors import ExpressionError
 from .kinds import BOOL, DURATION, FLOAT, INT, TEXT, TIME, Type, Value, go_type
-from .runtime import Frame, add, checked, string, subtract
 from .tokens import go_quote
 
 _LAYOUTS = (

@@ -8,10 +8,10 @@ import msgspec
 from analysis_service.core.model import Phase
 
 from .condition import Condition, prepare_condition
+from .demand import is_list
 from .errors import Code, ExpressionError
 from .explain import explain, show
 from .kinds import Value
-from .runtime import is_list
 
 _NO_DATA = "metric result is nil or empty: no data returned from the metric provider"
 _NO_DATA_HINT = "query returned no series; guard with len(result) > 0 or set onNoData"
