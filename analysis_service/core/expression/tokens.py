@@ -1,8 +1,11 @@
 """Text to tokens."""
 
+import math
+
 import msgspec
 
 from .errors import ExpressionError
+from .limits import INT_MAX
 
 IDENTIFIER, NUMBER, TEXT, OPERATOR, BRACKET, END = "Identifier", "Number", "String", "Operator", "Bracket", "EOF"
 
@@ -142,6 +145,25 @@ def _number(source: str, at: int) -> int:
         bad = source[start : at + 1]
         raise ExpressionError("Syntax", f"bad number syntax: {go_quote(bad)}", at=start, end=at + 1)
     return at
+
+
+def numeral(token: Token) -> int | float:
+    """The number that a NUMBER stands for. Raises ExpressionError (Syntax) when it has no value in 64 bits."""
+    text = token.value.replace("_", "")
+    lower = text.lower()
+    base = {"0x": 16, "0o": 8, "0b": 2}.get(lower[:2], 10)
+    word = {16: "hex", 8: "octal", 2: "binary"}.get(base, "integer")
+    if base != 16 and ("." in lower or "e" in lower):
+        word = "float"
+    try:
+        value: int | float = float(text) if word == "float" else int(text, base)
+    except ValueError:
+        raise ExpressionError("Syntax", f"invalid {word} literal: {text}", at=token.at, end=token.end) from None
+    if value == math.inf or (value > INT_MAX and word != "float"):
+        function = "ParseFloat" if word == "float" else "ParseInt"
+        message = f'invalid {word} literal: strconv.{function}: parsing "{text}": value out of range'
+        raise ExpressionError("Syntax", message, hint="numbers have 64 bits", at=token.at, end=token.end)
+    return value
 
 
 def _quoted(source: str, at: int) -> tuple[str, int]:
