@@ -11,7 +11,6 @@ from .kinds import (
     FLOAT,
     GROUPS,
     INT,
-    INTS,
     MAP,
     NIL,
     TEXT,
@@ -23,6 +22,7 @@ from .kinds import (
     list_of,
     type_word,
 )  # fmt: skip
+from .operator_types import booleans, type_of_binary
 from .regex import pattern
 from .times import DURATION_METHODS, TIME_METHODS
 from .tree import (
@@ -136,34 +136,21 @@ class Types:
         left = self.visit(node.parts[0])
         for part in node.parts[1:]:
             right = self.visit(part)
-            if not _maybe(left, right, "bool") and not (left.kind == right.kind == "bool"):
+            if not booleans(left, right):
                 raise self.mismatch(node, node.written, left, right)
             left = BOOL
         return BOOL
 
     def binary(self, node: Binary) -> Type:
         left, right = self.visit(node.left), self.visit(node.right)
-        operator = node.operator
-        if operator in _SIMPLE:
-            same, mixed, result = _SIMPLE[operator]
-            if any(_is(left, kind) and _is(right, kind) for kind in same) or _maybe(left, right, *mixed):
-                if operator == "matches" and isinstance(node.right, Literal) and isinstance(node.right.value, str):
-                    self._pattern(node.right, node.right.value)
-                return result
-        elif operator in ("==", "!="):
-            if comparable(left, right):
-                return BOOL
-        elif operator in ("+", "-", "*"):
-            found = _arithmetic(operator, left, right)
-            if found is not None:
-                return found
-        elif operator == "in":
+        if node.operator == "in":
             return self._in(node, left, right)
-        elif operator == "??":
-            if left.kind == "nil":
-                return right
-            return left if right.kind == "nil" or assignable(right, left) else UNKNOWN
-        raise self.mismatch(node, operator, left, right)
+        found = type_of_binary(node.operator, left, right)
+        if found is None:
+            raise self.mismatch(node, node.operator, left, right)
+        if node.operator == "matches" and isinstance(node.right, Literal) and isinstance(node.right.value, str):
+            self._pattern(node.right, node.right.value)
+        return found
 
     def _pattern(self, node: Node, text: str) -> None:
         try:
@@ -379,54 +366,6 @@ def _bare(t: Type) -> str:
 def _methods(t: Type) -> Mapping[str, tuple[tuple[Type, ...], Type, Callable[..., object]]]:
     return TIME_METHODS if t == TIME else DURATION_METHODS if t == DURATION else {}
 
-
-def _is(t: Type, kind: str) -> bool:
-    return t.number if kind == "number" else t.integer if kind == "integer" else t.kind == kind
-
-
-def _maybe(left: Type, right: Type, *kinds: str) -> bool:
-    """One side unknown, and the other side something that would do."""
-    if left.unknown and right.unknown:
-        return True
-    known = right if left.unknown else left
-    return (left.unknown or right.unknown) and any(_is(known, kind) for kind in kinds)
-
-
-_ORDERED = ("number", "string", "time", "duration")
-_SIMPLE: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Type]] = {
-    **dict.fromkeys(("<", ">", "<=", ">="), (_ORDERED, _ORDERED, BOOL)),
-    **dict.fromkeys(("matches", "contains", "startsWith", "endsWith"), (("string",), ("string",), BOOL)),
-    "/": (("number",), ("number",), FLOAT),
-    "**": (("number",), ("number",), FLOAT),
-    "^": (("number",), ("number",), FLOAT),
-    "%": (("integer",), ("integer",), INT),
-    "..": (("integer",), ("integer",), INTS),
-}
-
-
-def _arithmetic(operator: str, left: Type, right: Type) -> Type | None:
-    """The type of + - *, None when there is none."""
-    if left.number and right.number:
-        return FLOAT if "float64" in (left.kind, right.kind) else INT
-    pair = (left.kind, right.kind)
-    table = _PAIRS[operator]
-    if pair in table:
-        return table[pair]
-    kinds = ("number", "duration") if operator == "*" else ("number", "time", "duration")
-    return UNKNOWN if _maybe(left, right, *kinds, *(("string",) if operator == "+" else ())) else None
-
-
-_PAIRS: Mapping[str, Mapping[tuple[str, str], Type]] = {
-    "+": {
-        ("string", "string"): TEXT,
-        ("time", "duration"): TIME,
-        ("duration", "time"): TIME,
-        ("duration", "duration"): DURATION,
-    },
-    "-": {("time", "time"): DURATION, ("time", "duration"): TIME, ("duration", "duration"): DURATION},
-    "*": {(n, "duration"): DURATION for n in ("int", "int64", "float64")}
-    | {("duration", n): DURATION for n in ("int", "int64", "float64")},
-}
 
 _RULES: Mapping[type, Callable[..., Type]] = {
     Literal: Types.literal,
