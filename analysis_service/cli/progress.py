@@ -9,6 +9,7 @@ import click
 from analysis_service.cli.formats.text import COLORS, MARKS, UNDECIDED
 from analysis_service.cli.report import latest_value, measured, tally, title, why
 from analysis_service.cli.show import MAX_CELL, colored, one_line
+from analysis_service.core.digits import shorten
 from analysis_service.core.model import MetricResult, Run
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Lines(Silent):
             said = self._said.get(result.name, 0)
             for m in result.measurements:
                 if m.phase.done and m.ordinal >= said:
-                    parts = (result.name, m.value, measured(result.name, m))
+                    parts = (result.name, shorten(m.value), measured(result.name, m))
                     line = "  ".join(one_line(part, _MAX_LINE) for part in parts if part)
                     click.echo(f"{MARKS.get(m.phase, UNDECIDED)} {line}", err=True)
                     self._said[result.name] = m.ordinal + 1
@@ -106,7 +107,7 @@ def _table(run: Run) -> "Group":
             Text(MARKS.get(result.phase, UNDECIDED), style=color),
             Text(one_line(result.name, MAX_CELL)),
             Text(result.phase.value or "Pending", style=color),
-            Text(one_line(latest_value(result), 24)),
+            Text(one_line(shorten(latest_value(result)), 24)),
             Text(tally(result)),
             Text(one_line(_last(result), _MAX_LAST)),
         )

@@ -9,6 +9,7 @@ import msgspec
 
 from analysis_service.cli.outcome import Outcome, Policies, outcome_of
 from analysis_service.core.compare.spec import is_comparison
+from analysis_service.core.digits import shorten
 from analysis_service.core.model import Cause, Look, Measurement, MetricResult, Phase, Run
 
 NO_POLICIES = Policies()
@@ -172,7 +173,8 @@ def why(result: MetricResult, said: str = "") -> str:
 
 def measured(name: str, m: Measurement) -> str:
     """What one measurement was, without the metric's name and its value in front."""
-    return (m.reason or m.message).removeprefix(f"{name}: ").removeprefix(f"{m.value}: ")
+    said = (m.reason or m.message).removeprefix(f"{name}: ")
+    return said.removeprefix(f"{m.value}: ").removeprefix(f"{shorten(m.value)}: ")
 
 
 def tally(result: MetricResult) -> str:

@@ -14,6 +14,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from analysis_service.core import expression
+from analysis_service.core.digits import shorten
 from analysis_service.core.expression.kinds import Value
 from analysis_service.core.model import Cause, Measurement, Metric, Phase
 from analysis_service.core.warnings import handles_empty, handles_nan
@@ -162,13 +163,14 @@ def _by_condition(metric: Metric, answer: Answered, base: Measurement) -> Measur
     cause = Cause.NO_DATA if verdict.code == "NoData" else _cause(verdict.phase, answer.value)
     keeps = verdict.phase is not Phase.ERROR or not _KEEPS_VALUE.isdisjoint(metric.provider)
     said = verdict.explanation or verdict.message
+    conditions = f"{metric.success_condition} {metric.failure_condition}"
     return replace(
         base,
         phase=verdict.phase,
         value=answer.text if keeps else "",
         message=verdict.message,
         cause=cause,
-        reason=f"{metric.name}: {_shown(answer.text)}: {said}",
+        reason=f"{metric.name}: {shorten(f'{_shown(answer.text)}: {said}', conditions)}",
     )
 
 

@@ -7,9 +7,11 @@ of the limit that decided, and what would have changed it.
 from collections.abc import Mapping, Sequence
 
 from analysis_service.core.compare.spec import is_comparison
+from analysis_service.core.digits import shorten
 from analysis_service.core.model import Cause, Measurement, MetricResult, Phase, Run
 from analysis_service.core.prepare import Ready
 
+_NAMED = 4  # metrics in a headline
 _BAD = (Phase.FAILED, Phase.ERROR, Phase.INCONCLUSIVE)
 
 
@@ -56,9 +58,9 @@ def explain_run(run: Run, metrics: Mapping[str, Ready]) -> tuple[Cause, str]:
                 Cause.NO_EVIDENCE,
                 f"Terminated on request before any measurement counted: there is no evidence{aside}.",
             )
-        tallies = "; ".join(f"{r.name} {_tally(metrics[r.name], r)}" for r in wet if r.name in metrics)
+        tallies = _some([f"{r.name} {_tally(metrics[r.name], r)}" for r in wet if r.name in metrics])
         return Cause.TERMINATED, f"Terminated on request with no limit exceeded ({tallies}){aside}."
-    tallies = "; ".join(_passed(metrics[r.name], r) for r in wet if r.name in metrics)
+    tallies = _some([_passed(metrics[r.name], r) for r in wet if r.name in metrics])
     if not tallies:
         return Cause.PASSED, f"No metric counts towards this run: it has dry-run metrics only{aside}."
     return Cause.PASSED, f"{_metrics(len(wet))} passed: {tallies}{aside}."
@@ -124,7 +126,7 @@ def _explain_bad(run: Run, wet: Sequence[MetricResult], aside: str) -> tuple[Cau
     if deciding is None:
         return Cause.NO_EVIDENCE, f"{run.message}: terminated before it had one, so nothing can be said{aside}."
     same = [result.name for result in wet if result.phase is run.phase]
-    others = f" {len(same)} of {len(run.spec.metrics)} metrics are {run.phase.value}: {', '.join(same)}."
+    others = f" {len(same)} of {len(run.spec.metrics)} metrics are {run.phase.value}: {_some(same, ', ')}."
     sentence = deciding.reason or f"{deciding.name}: {run.phase.value}."
     return deciding.cause, sentence + (others if len(same) > 1 else "") + (f" Also{aside}." if aside else "")
 
@@ -135,13 +137,16 @@ def _dry_aside(run: Run) -> str:
 
 
 def _tally(ready: Ready, result: MetricResult) -> str:
-    """`4 of 5 measurements: 3 passed, 1 failed, 2 errors besides`."""
+    """`4 of 5 measurements: 3 passed, 1 failed, 2 errors besides`; `5 of 5 measurements passed`."""
     of = f" of {ready.count}" if ready.count is not None and ready.count > 0 else ""
     kinds = ((result.successful, "passed"), (result.failed, "failed"), (result.inconclusive, "inconclusive"))
     text = f"{result.count}{of} measurement{'' if result.count == 1 and not of else 's'}"
-    detail = ", ".join(f"{number} {word}" for number, word in kinds if number)
+    seen = [(number, word) for number, word in kinds if number]
     errors = f", {_times(result.error, 'error')} besides" if result.error else ""
-    return f"{text}: {detail}{errors}" if detail else text + errors
+    if len(seen) == 1:  # the number is said already
+        complete = ready.count is None or result.count >= ready.count
+        return text + (" " if complete else ": all " if result.count > 1 else ": ") + seen[0][1] + errors
+    return text + (": " if seen else "") + ", ".join(f"{number} {word}" for number, word in seen) + errors
 
 
 def _last(result: MetricResult, phase: Phase | None) -> Measurement | None:
@@ -155,9 +160,15 @@ def _because(name: str, measurement: Measurement | None) -> str:
     return f"; last: {said.removeprefix(name + ': ').rstrip('.')}" if said else ""
 
 
+def _some(parts: Sequence[str], between: str = "; ") -> str:
+    """A headline is read at a glance: the first of many, and how many more; each has a sentence of its own."""
+    kept = parts if len(parts) <= _NAMED + 1 else [*parts[:_NAMED], f"and {len(parts) - _NAMED} more"]
+    return between.join(kept)
+
+
 def _value(result: MetricResult) -> str:
     last = _last(result, Phase.SUCCESSFUL)
-    return f", last {last.value}" if last is not None and last.value else ""
+    return f", last {shorten(last.value)}" if last is not None and last.value else ""
 
 
 def _passed(ready: Ready, result: MetricResult) -> str:

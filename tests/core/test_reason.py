@@ -57,7 +57,7 @@ def walk(seen: dict[str, str], *metrics: Metric, stop: bool = False, **spec: Any
             [metric("errors", count=10)],
             Cause.PROVIDER_UNAVAILABLE,
             "errors: ProviderUnavailable: 5 errors in a row, consecutiveErrorLimit allows 4 (1 of 10 measurements: "
-            f"1 passed, 5 errors besides); last: {DOWN}. A higher consecutiveErrorLimit, or outagePolicy with mode "
+            f"passed, 5 errors besides); last: {DOWN}. A higher consecutiveErrorLimit, or outagePolicy with mode "
             "wait, would have waited longer.",
         ),
         (
@@ -72,7 +72,7 @@ def walk(seen: dict[str, str], *metrics: Metric, stop: bool = False, **spec: Any
             {"errors": "N"},
             [metric("errors", count=2, on_no_data="inconclusive")],
             Cause.NO_DATA,
-            "errors: 1 inconclusive measurement, inconclusiveLimit allows 0 (1 of 2 measurements: 1 inconclusive); "
+            "errors: 1 inconclusive measurement, inconclusiveLimit allows 0 (1 of 2 measurements: inconclusive); "
             "last: no data was returned (onNoData: inconclusive). An inconclusiveLimit of 1 would have let it "
             "go on.",
         ),
@@ -81,7 +81,15 @@ def walk(seen: dict[str, str], *metrics: Metric, stop: bool = False, **spec: Any
             [metric("errors", count=3, failure_limit=1), metric("latency", count=3)],
             Cause.PASSED,
             "All 2 metrics passed: errors 3 of 3 measurements: 2 passed, 1 failed, last 0.01; latency 3 of 3 "
-            "measurements: 3 passed, last 0.01.",
+            "measurements passed, last 0.01.",
+        ),
+        (
+            # a headline of many metrics stops where it can still be read
+            dict.fromkeys("abcdefg", "S"),
+            [metric(name, count=1) for name in "abcdefg"],
+            Cause.PASSED,
+            "All 7 metrics passed: a 1 of 1 measurements passed, last 0.01; b 1 of 1 measurements passed, last 0.01; "
+            "c 1 of 1 measurements passed, last 0.01; d 1 of 1 measurements passed, last 0.01; and 3 more.",
         ),
         (
             {"errors": "FSS"},
@@ -94,7 +102,7 @@ def walk(seen: dict[str, str], *metrics: Metric, stop: bool = False, **spec: Any
             {"errors": "F", "latency": "F"},
             [metric("errors", count=3), metric("latency", count=3)],
             Cause.CONDITION_FAILED,
-            "errors: 1 failure, failureLimit allows 0 (1 of 3 measurements: 1 failed); last: 0.08: "
+            "errors: 1 failure, failureLimit allows 0 (1 of 3 measurements: failed); last: 0.08: "
             "successCondition result < 0.05: 0.08 < 0.05 is false. A failureLimit of 1 would have let it go on. "
             "2 of 2 metrics are Failed: errors, latency.",
         ),
@@ -138,11 +146,11 @@ def test_terminated(seen: dict[str, str], spec: dict[str, Any], cause: Cause, re
 @pytest.mark.parametrize(
     ("seen", "fields", "text"),
     [
-        ("S", {}, "errors: 1 of 9 measurements: 1 passed"),
+        ("S", {}, "errors: 1 of 9 measurements: passed"),
         ("SF", {}, "errors: 2 of 9 measurements: 1 passed, 1 failed; 1 of 3 allowed failures used"),
-        ("SEE", {}, "errors: 1 of 9 measurements: 1 passed, 2 errors besides; 2 of 4 allowed errors in a row used"),
-        ("SS", {"consecutive_success_limit": 3}, "errors: 2 of 9 measurements: 2 passed; 2 of 3 successes in a row"),
-        ("S", {"count": None}, "errors: 1 measurement: 1 passed"),
+        ("SEE", {}, "errors: 1 of 9 measurements: passed, 2 errors besides; 2 of 4 allowed errors in a row used"),
+        ("SS", {"consecutive_success_limit": 3}, "errors: 2 of 9 measurements: all passed; 2 of 3 successes in a row"),
+        ("S", {"count": None}, "errors: 1 measurement passed"),
         (
             "SEE",
             {"outage_policy": OutagePolicy("wait")},

@@ -2,6 +2,7 @@
 
 from analysis_service.cli.report import Report, latest_value, tally, why
 from analysis_service.cli.show import one_line
+from analysis_service.core.digits import shorten
 from analysis_service.core.model import MetricResult
 
 MAX_BYTES = 900 * 1024  # a GitHub job summary is dropped whole beyond 1 MiB
@@ -43,7 +44,7 @@ def render(report: Report) -> str:
 
 def _row(m: MetricResult) -> str:
     phase = (m.phase.value or "Pending") + (" (dry run)" if m.dry_run else "")
-    name, value = cell(m.name, MAX_VALUE), cell(latest_value(m), MAX_VALUE)
+    name, value = cell(m.name, MAX_VALUE), cell(shorten(latest_value(m)), MAX_VALUE)
     return f"| {name} | {phase} | {value} | {tally(m)} | {cell(why(m), MAX_REASON)} |"
 
 

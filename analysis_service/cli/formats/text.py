@@ -3,6 +3,7 @@
 from analysis_service.cli.outcome import Outcome
 from analysis_service.cli.report import Report, latest_value, tally, why
 from analysis_service.cli.show import MAX_CELL, columns, one_line, painter
+from analysis_service.core.digits import shorten
 from analysis_service.core.model import MetricResult, Phase
 
 MARKS = {Phase.SUCCESSFUL: "✔", Phase.FAILED: "✖", Phase.ERROR: "⚠", Phase.INCONCLUSIVE: "?"}
@@ -43,7 +44,7 @@ def _row(result: MetricResult, said: str) -> tuple[str, ...]:
         MARKS.get(result.phase, UNDECIDED),
         one_line(result.name, MAX_CELL),
         (result.phase.value or "Pending") + (" (dry run)" if result.dry_run else ""),
-        one_line(latest_value(result), _MAX_VALUE) or "-",
+        one_line(shorten(latest_value(result)), _MAX_VALUE) or "-",
         tally(result),
         one_line(why(result, said)),
     )

@@ -1,0 +1,37 @@
+"""Numbers in sentences: as many digits as a reader needs, and never so few that the sentence becomes untrue."""
+
+import re
+
+_DIGITS = 6  # significant ones that are kept
+_LONG = re.compile(r"(?<![\w.])-?\d+\.\d+(?:[eE][-+]?\d+)?(?![\w.])")
+_ANY = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
+_CLOSE = 1e-4  # relative: what is nearer to another number of the text keeps all its digits
+
+
+def shorten(text: str, quoted: str = "") -> str:
+    """The text with `0.13103448275862067` as `0.131034`; numbers of `quoted`, such as a condition, are left alone.
+
+    A number stays whole if rounding would bring it near a round one (0.3 for 0.30000000000000004), or if another
+    number of the text is so near that the digits are what tells them apart.
+    """
+    if len(text) <= _DIGITS or "." not in text:
+        return text
+    numbers: set[float] | None = None
+
+    def short(found: re.Match[str]) -> str:
+        nonlocal numbers
+        whole = found.group()
+        rounded = f"{float(whole):.{_DIGITS}g}"
+        if whole in quoted or len(rounded) >= len(whole) or _significant(rounded) < _DIGITS - 1:
+            return whole
+        if numbers is None:
+            numbers = {float(number) for number in _ANY.findall(text)}
+        value = float(whole)
+        near = any(other != value and abs(other - value) <= _CLOSE * abs(value) for other in numbers)
+        return whole if near else rounded
+
+    return _LONG.sub(short, text)
+
+
+def _significant(number: str) -> int:
+    return len(re.sub(r"[eE].*", "", number).replace(".", "").lstrip("-0"))
