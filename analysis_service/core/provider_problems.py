@@ -58,7 +58,7 @@ def _url(url: Any, path: str) -> Iterator[Finding]:
         return
     scheme, separator, rest = url.partition("://")
     if not separator:
-        hint = f"Write http://{echo(url)} or https://{echo(url)}."
+        hint = "" if url.startswith(("/", ".")) else f"Write http://{echo(url)} or https://{echo(url)}."
         yield "BadAddress", path, "address needs http:// or https://", hint
         return
     if scheme.lower() not in ("http", "https") and OPEN not in scheme:

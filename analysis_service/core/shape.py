@@ -22,6 +22,7 @@ from analysis_service.core.wire_types import (
 )
 
 TAG = "{{"
+_KNOWN = "Known here: "
 INT32 = range(-(1 << 31), 1 << 31)
 PLUGIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[A-Za-z0-9][A-Za-z0-9._-]{0,62})?", re.ASCII)
 NOT_IN_A_COMPARISON = frozenset({"compare", "job", "kayenta"})  # they answer with a verdict, not with data
@@ -138,7 +139,8 @@ class Shaper:
             message = f"`{value}` reads as a boolean in YAML 1.1"
             self.report("AmbiguousScalar", path, message, node.at, f'Quote it: "{value}".', "warning")
         if shape.enum and value not in shape.enum and not (shape.tags and TAG in value):
-            hint = suggest(value, shape.enum)
+            near = suggest(value, shape.enum)
+            hint = "" if near.startswith(_KNOWN) else near  # the message names them all
             self.report("UnknownValue", path, f"'{echo(value)}' is not one of {', '.join(shape.enum)}", node.at, hint)
             return MISSING
         return value
@@ -272,7 +274,7 @@ def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     near = get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
     if near:
         return f"Did you mean '{candidates[near[0]]}'?"
-    return f"Known here: {', '.join(sorted(candidates.values()))}." if candidates else ""
+    return f"{_KNOWN}{', '.join(sorted(candidates.values()))}." if candidates else ""
 
 
 def kind_of(node: Node) -> str:

@@ -212,7 +212,7 @@ _SCOPE_DETAIL = Object(
     "ScopeDetail",
     {
         "scope": Field(_TEXT, "what to select", required=True),
-        "region": Field(_TEXT, "where", required=True),
+        "region": Field(_TEXT, "where the metrics are, as their store names it, such as us-west-2", required=True),
         "step": Field(Integer(), "seconds between points", required=True),
         "start": Field(_TEXT, "RFC 3339 time"),
         "end": Field(_TEXT, "RFC 3339 time"),
