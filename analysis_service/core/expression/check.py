@@ -107,8 +107,8 @@ class Types:
             return self.error(node, f"unknown name {node.name}", _UNDERSCORE, "NotAllowed")
         mine = [*self._values, *(name for name, _ in self._variables), *self._functions]
         guess = did_you_mean(node.name, mine)
-        use = f"you can use: {', '.join([*mine, 'len'])}" if mine else ""
-        hint = "; ".join(part for part in (guess, use) if part)
+        use = f"{'You' if guess else 'you'} can use: {', '.join([*mine, 'len'])}" if mine else ""
+        hint = " ".join(part for part in (guess, use) if part)
         return self.error(node, f"unknown name {node.name}", hint, "UnknownName")
 
     def pointer(self, node: Pointer) -> Type:

@@ -9,7 +9,16 @@ from .tokens import END, Token, tokenize
 
 T = TypeVar("T")
 
-_HINTS = {"=": "use == to compare", "&": "use && for and", "|": "use || for or", "=>": "use >=", "<>": "use !="}
+_HINTS = {
+    "=": "use == to compare",
+    "&": "use && for and",
+    "|": "use || for or",
+    "=>": "use >=",
+    "<>": "use !=",
+    "AND": "write and, or &&",
+    "OR": "write or, or ||",
+    "NOT": "write not, or !",
+}
 
 
 class Cursor:
@@ -46,9 +55,13 @@ class Cursor:
 
     def unexpected(self, wanted: str = "") -> NoReturn:
         token = self.current
-        hint = f"unexpected end at column {token.at + 1}" if token.kind == END else _HINTS.get(token.value, wanted)
-        if token.kind == END and wanted:
-            hint += f", {wanted}"
+        if token.kind == END:
+            self.fail(
+                f"unexpected token {token}", token, f"unexpected end at column {token.at + 1}, {wanted}".rstrip(", ")
+            )
+        before, after = self._tokens[max(self._index - 1, 0)], self.peek()
+        pairs = (before.value + token.value, token.value + after.value)  # of another language, read as two tokens
+        hint = next((_HINTS[word] for word in (*pairs, token.value) if word in _HINTS), wanted)
         self.fail(f"unexpected token {token}", token, hint)
 
     def fail(self, message: str, token: Token, hint: str = "") -> NoReturn:

@@ -17,6 +17,7 @@ from .tree import Binary, Builtin, Let, Logic, Node, Predicate, Unary
 
 _SHOWN_CHARACTERS = 60
 _SHOWN_ITEMS = 4
+NAN_NOTE = " (NaN compares as false with everything)"
 _COMPARISONS = frozenset({"<", ">", "<=", ">=", "==", "!=", "in", "contains", "startsWith", "endsWith", "matches"})
 
 
@@ -111,7 +112,7 @@ class _Explainer:
         outcome = f"is {show(value)}"
         if isinstance(node, Binary) and node.operator in _COMPARISONS:
             left, right = self._value(node.left), self._value(node.right)
-            note = " (NaN compares as false with everything)" if left != left or right != right else ""
+            note = NAN_NOTE if left != left or right != right else ""
             return f"{show(left)} {node.operator} {show(right)} {outcome}{note}"
         if isinstance(node, Unary) and node.operator in ("!", "not"):
             return f"not ({self._detail(node.operand, not value)})"

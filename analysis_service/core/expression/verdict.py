@@ -10,7 +10,7 @@ from analysis_service.core.model import Phase
 from .condition import Condition, prepare_condition
 from .demand import is_list
 from .errors import Code, ExpressionError
-from .explain import explain, show
+from .explain import NAN_NOTE, explain, show
 from .kinds import Value
 
 _NO_DATA = "metric result is nil or empty: no data returned from the metric provider"
@@ -61,6 +61,7 @@ def judge(success: str, failure: str, result: Value, *, now: datetime | None = N
     if succeeded and failed:
         texts.append("both hold, so the conditions overlap, and the failure counts")
     if result != result:
+        texts = [text.replace(NAN_NOTE, "") for text in texts]  # said once, with the remedy
         texts.append("value is NaN, and NaN compared as false; isNaN(result) tests for it, onNaN decides it")
     return Verdict(
         phase,

@@ -55,6 +55,10 @@ AT_CREATION = [
         "result == \u201ca\u201d", "Syntax", "character U+201C; use plain quotes", 11, marks=pytest.mark.bad_input(103)
     ),
     pytest.param("result = 0.05", "Syntax", "use == to compare", 8, marks=pytest.mark.bad_input(104)),
+    # as other languages write it
+    ("result => 0.05", "Syntax", "use >=", 8),
+    ("result <> 0.05", "Syntax", "use !=", 9),
+    ("result < 1 OR true", "Syntax", "write or, or ||", 12),
     ("result & true", "Syntax", "use && for and", 8),
     pytest.param("result > 1 \U0001f600", "Syntax", "U+1F600", 12, marks=pytest.mark.bad_input(106)),
     pytest.param("result\0 > 1", "Syntax", "U+0000", 7, marks=pytest.mark.bad_input(106)),
@@ -288,6 +292,7 @@ def test_nan_on_both_sides_is_inconclusive_and_says_so() -> None:
 def test_nan_with_a_success_condition_alone_fails_and_says_why() -> None:
     verdict = judge("result < 0.05", "", math.nan)
     assert verdict.phase == "Failed"
+    assert verdict.explanation.count("as false") == 1
     assert "NaN compared as false" in verdict.explanation
     assert "onNaN" in verdict.explanation
 
