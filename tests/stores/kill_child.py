@@ -38,8 +38,12 @@ class Worker:
         self.finished: list[str] = []
 
     def ack(self, *what: object) -> None:
-        """In the page cache at once: killing the process does not take it back."""
-        os.write(self.acks, (json.dumps(what) + "\n").encode())
+        """In the page cache at once: killing the process does not take it back.
+
+        The kill may cut a line in two, which then tells nothing; the line break before each keeps it apart from the
+        next worker's first.
+        """
+        os.write(self.acks, f"\n{json.dumps(what)}\n".encode())
 
     async def run(self) -> None:
         stale = await self.store.claim("zombie", self.now, 100, LEASE)

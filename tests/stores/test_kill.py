@@ -104,11 +104,14 @@ class Told:
     read: int = 0
 
     def follow(self, acks: Path) -> bool:
-        """Read what is new; whether the newest worker was ready."""
+        """Read what is new; whether the newest worker was ready. A line cut by the kill was never told."""
         ready = False
         data = acks.read_bytes() if acks.exists() else b""
-        for line in data[self.read :].splitlines():
-            match json.loads(line):
+        whole = data[self.read : data.rfind(b"\n") + 1]
+        for line in whole.splitlines():
+            match _told(line):
+                case None:
+                    pass
                 case ["ready"]:
                     ready = True
                 case ["created", run]:
@@ -123,8 +126,16 @@ class Told:
                     self.versions[run] = max(self.versions[run], version)
                     if Phase(phase).done:
                         self.verdicts[run] = phase
-        self.read = len(data)
+        self.read += len(whole)
         return ready
+
+
+def _told(line: bytes) -> list[Any] | None:
+    try:
+        told: list[Any] = json.loads(line)
+    except ValueError:  # empty, or cut in two
+        return None
+    return told
 
 
 @dataclass
