@@ -1,5 +1,6 @@
 """The command line's connection to a service: plain calls, watches that survive a cut, errors in sentences."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,9 +28,10 @@ class ServerError(click.ClickException):
 
 
 class Refused(ServerError):
-    """The request was wrong: the caller's move."""
+    """The request was wrong: the caller's move. reason: of google.rpc.ErrorInfo."""
 
     exit_code = 2
+    reason = ""
 
 
 class Missing(Refused):
@@ -138,12 +140,15 @@ def server_error(error: grpc.RpcError, address: str) -> ServerError:
         return ServerError(f"no service answers at {address}: {_short(details)}")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return ServerError(f"the service at {address} did not answer in time")
-    _, violations = _info(error)
+    reason, violations = _info(error)
     lines = [details or code.name]
     if len(violations) > 1:
         lines = [f"{v.field}: {v.description}" if v.field else v.description for v in violations]
     kind = Missing if code is grpc.StatusCode.NOT_FOUND else Refused if code in _REFUSALS else ServerError
-    return kind("\n".join(lines))
+    made = kind("\n".join(lines))
+    if isinstance(made, Refused):
+        made.reason = reason
+    return made
 
 
 def _info(error: grpc.RpcError) -> tuple[str, list[error_details_pb2.BadRequest.FieldViolation]]:
@@ -161,7 +166,14 @@ def _info(error: grpc.RpcError) -> tuple[str, list[error_details_pb2.BadRequest.
 
 
 def _short(details: str) -> str:
-    return details.splitlines()[0][:200] if details else "no reason given"
+    """What is wrong with a connection, without gRPC's account of how it came to know; and what may be the matter."""
+    if not details:
+        return "no reason given"
+    said = re.sub(r".*last error: [A-Z_]+: (ipv[46]:\S+: )?(Failed to connect to remote host: )?", "", details)
+    said = re.sub(r"^errors resolving \S+: .*?: ([^:\[\]]+)\]?$", r"\1", said.splitlines()[0])[:200]
+    if "http1.x" in details:
+        return f"{said}; that port speaks HTTP, and is it the one of /metrics?"
+    return f"{said}; if it speaks TLS, name its --ca" if said == "Socket closed" else said
 
 
 def argument_messages(arguments: Sequence[Argument]) -> list[pb.Argument]:

@@ -88,7 +88,8 @@ def refuse_bad_documents(files: Files, *, strict: bool, gate: bool = False) -> N
                 texts.append(render(problem, source, name))
     if wrong:
         names = ", ".join(name for name, _ in files)
-        raise BadDocuments("\n\n".join([*texts, summary(wrong)]), f"{names}: {summary(wrong)}")
+        short = summary(wrong) if len(files) == 1 else f"{names}: {summary(wrong)}"  # a single file is the title
+        raise BadDocuments("\n\n".join([*texts, summary(wrong)]), short)
 
 
 def joined(files: Files) -> str:

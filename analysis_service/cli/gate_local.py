@@ -43,8 +43,8 @@ _VARIABLES = frozenset(
     )
 )
 WHERE_SECRETS_ARE = (
-    "Secrets come from the environment, as TIDEGATE_SECRET_<NAME>__<KEY>, "
-    "or from files NAME/KEY below TIDEGATE_SECRETS_DIRECTORY."
+    "secrets come from the environment, as TIDEGATE_SECRET_<NAME>__<KEY>, "
+    "or from files NAME/KEY below TIDEGATE_SECRETS_DIRECTORY"
 )
 
 

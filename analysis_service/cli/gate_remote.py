@@ -43,7 +43,13 @@ class Remote:
             yield from_run(created)
             yield from map(from_run, client.watch(created.name, deadline - time.monotonic()))
         except Refused as error:
-            raise CannotRun(Outcome.BAD_SPEC, error.message) from None
+            said = error.message
+            if error.reason == "REQUEST_ID_REUSED" and self._request.run_key:  # the id was made of the key
+                differs = said.rpartition(": ")[2]
+                said = (
+                    f"run key {self._request.run_key!r} belongs to an earlier run that was asked otherwise: {differs}"
+                )
+            raise CannotRun(Outcome.BAD_SPEC, said) from None
         except ServerError as error:
             raise CannotRun(Outcome.ERROR, error.message) from None
 

@@ -177,6 +177,10 @@ def test_policies_are_printed() -> None:
     assert "--on-error=pass" in markdown.render(broken)
     untouched = judged(run(result("x")), Outcome.FAIL, policies)
     assert "policy: --on-error=pass (changed nothing)" in text.render(untouched)
+    recoded = judged(run(result("x")), Outcome.FAIL, Policies(exit_codes={Outcome.FAIL: 0}))
+    assert "policy: exit 0 instead of 10 because of --exit-code" in text.render(recoded)
+    other = judged(run(result("x")), Outcome.FAIL, Policies(exit_codes={Outcome.ERROR: 1}))
+    assert "policy: --exit-code=error=1 (changed nothing)" in text.render(other)
 
 
 # -- places ---------------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def test_one_run_in_every_format(
     ("arguments", "secrets", "code", "said"),
     [
         (("token=@tok/t", "limit=0.05"), {"TIDEGATE_SECRET_TOK__T": "s3cr3t-value"}, 0, "PASS"),
-        (("token=@tok/t",), {}, 2, 'secrets "tok" not found; Secrets come from the environment'),
+        (("token=@tok/t",), {}, 2, 'secrets "tok" not found; secrets come from the environment'),
         (("token=x", "limti=1"), {}, 2, "Did you mean 'limit'?"),
         ((), {}, 2, "args.token: required by template 'checkout', not supplied"),
     ],
@@ -140,7 +140,7 @@ def test_a_wrong_template(inside: Callable[..., Any], template: Callable[..., Pa
     assert done.code == 2
     assert f"{path}:" in done.err
     assert "Did you mean 'successCondition'?" in done.err
-    assert done.out.startswith(f"BAD SPEC  {path}: {path}: 2 errors")
+    assert done.out.startswith(f"BAD SPEC  {path}: 2 errors\n")
     assert json.loads(Path(f"{path}.json").read_text())["outcome"] == "bad spec"
 
 

@@ -117,20 +117,20 @@ def test_a_service_that_comes_back(
 
 
 @pytest.mark.parametrize(
-    ("address", "options", "code"),
+    ("address", "options", "code", "why"),
     [
-        ("no-such-host.invalid:7443", (), 20),
-        ("127.0.0.1:1", ("--on-error", "fail"), 10),
+        ("no-such-host.invalid:7443", (), 20, "Domain name not found"),
+        ("127.0.0.1:1", ("--on-error", "fail"), 10, "Connection refused"),
     ],
 )
 def test_no_service(
-    address: str, options: tuple[str, ...], code: int, inside: Callable[..., Any], template: Callable[..., Path],
-    metrics: Metrics,
+    address: str, options: tuple[str, ...], code: int, why: str, inside: Callable[..., Any],
+    template: Callable[..., Path], metrics: Metrics,
 ) -> None:  # fmt: skip
     path = template(metrics["web"]("json/0.01"))
     done = inside("check", path, "--server", address, "--reconnect", "200ms", *options)
     assert done.code == code, done
-    assert f"no service answers at {address}" in done.out
+    assert f"no service answers at {address}: {why}\n" in done.out
 
 
 def test_something_else_listens(inside: Callable[..., Any], template: Callable[..., Path], metrics: Metrics) -> None:
@@ -153,7 +153,7 @@ def test_a_run_key_joins(
     assert len(ids) == 1
     other = inside("check", template(metrics["web"]("json/0.02")), *options)
     assert other.code == 2
-    assert "request" in other.out
+    assert "run key 'pay/1.2/canary' belongs to an earlier run that was asked otherwise: " in other.out
 
 
 def test_policies_are_recorded(

@@ -33,9 +33,17 @@ def render(report: Report, *, color: bool = False) -> str:
         made.append(line.replace(mark, paint(mark, COLORS.get(metric.phase, "dim")), 1))
     made += [f"  {paint('warning', 'yellow')}: {one_line(warning)}" for warning in report.run.warnings]
     if chosen := report.policies.options():
-        made.append(f"  policy: {report.note or chosen + ' (changed nothing)'}")
+        made.append(f"  policy: {_applied(report) or chosen + ' (changed nothing)'}")
     made.append(f"exit {report.exit_code} ({MEANINGS[report.outcome]})")
     return "\n".join(made) + "\n"
+
+
+def _applied(report: Report) -> str:
+    """What the chosen policies changed; "" for nothing."""
+    usual, code = report.outcome.value, ""
+    if report.outcome in report.policies.exit_codes and report.exit_code != usual:
+        code = f"exit {report.exit_code} instead of {usual} because of --exit-code"
+    return "; ".join(part for part in (report.note, code) if part)
 
 
 def _row(result: MetricResult, said: str) -> tuple[str, ...]:
