@@ -114,17 +114,17 @@ class SqliteStore:
         return await self._write(lambda: self._writes.create_template(namespace, name, text, now))
 
     async def get_template(self, namespace: str, name: str, version: int | None = None) -> TemplateRecord:
-        return await self._read(lambda rows: rows.template(namespace, name, version))
+        return await self._read(lambda rows: rows.templates.find(namespace, name, version))
 
     async def list_templates(self, namespace: str | None, limit: int, after: str = "") -> Page[TemplateRecord]:
         rules.check_limit(limit)
-        return await self._read(lambda rows: rows.list_templates(namespace, limit, after))
+        return await self._read(lambda rows: rows.templates.list_latest(namespace, limit, after))
 
     async def list_template_versions(
         self, namespace: str, name: str, limit: int, after: str = ""
     ) -> Page[TemplateRecord]:
         rules.check_limit(limit)
-        return await self._read(lambda rows: rows.list_template_versions(namespace, name, limit, after))
+        return await self._read(lambda rows: rows.templates.list_versions(namespace, name, limit, after))
 
     async def update_template(self, namespace: str, name: str, text: str, etag: str, now: datetime) -> TemplateRecord:
         return await self._write(lambda: self._writes.update_template(namespace, name, text, etag, now))

@@ -1,13 +1,12 @@
-"""Reading the SQLite store: rows to values, every row against its digest, on whatever connection.
+"""Reading the runs of the SQLite store: rows to values, every row against its digest, on whatever connection.
 
 A row that fails its digest is Damaged and takes nothing else with it. Rows that are missing show by their number:
 slots and looks are numbered without holes, and the run knows how many there are.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import apsw
@@ -23,13 +22,23 @@ from analysis_service.stores.base import (
     RunEvent,
     RunFilter,
     RunRecord,
-    TemplateRecord,
 )
 from analysis_service.stores.recent import event_of
+from analysis_service.stores.sqlite_digests import (
+    TERMINATE,
+    Gone,
+    event_mark,
+    gone_digest,
+    label_text,
+    look_digest,
+    origin_digest,
+    request_digest,
+    run_digest,
+    slot_digest,
+    spec_digest,
+)
+from analysis_service.stores.sqlite_templates import Templates
 
-NEVER = 1 << 62  # due of a run that waits for nothing
-TERMINATE = int.from_bytes(b"terminat", "big")
-CRASH = 1_000_003
 SPECS_KEPT = 1_024  # equal specs are one object in memory
 
 _RUN = """SELECT r.n, r.id, r.resource_version, r.sequence, r.due, r.done, r.phase, r.terminate, r.status, r.digest,
@@ -64,17 +73,6 @@ class RunRow(NamedTuple):
     looks: int
 
 
-class Gone(msgspec.Struct, frozen=True, array_like=True):
-    """What is left of a deleted run, for watchers."""
-
-    run_id: str
-    namespace: str
-    template: str
-    labels: Mapping[str, str]
-    resource_version: int
-    terminate: bool
-
-
 _gone = msgspec.msgpack.Decoder(tuple[Gone, bytes])
 
 
@@ -97,46 +95,6 @@ class Specs:
         return spec
 
 
-def run_digest(run_id: str, version: int, sequence: int, due: int, done: int, phase: str, status: bytes) -> bytes:
-    return codec.digest(f"{run_id}\0{version}\0{sequence}\0{due}\0{done}\0{phase}", status)
-
-
-def origin_digest(
-    run_id: str, namespace: str, name: str, template: str, created: int, labels: str, spec_digest: bytes, head: bytes
-) -> bytes:
-    return codec.digest(f"{run_id}\0{namespace}\0{name}\0{template}\0{created}\0{labels}\0{spec_digest.hex()}", head)
-
-
-def spec_digest(spec: bytes) -> bytes:
-    return blake2b(spec, digest_size=codec.DIGEST_BYTES).digest()
-
-
-def slot_digest(run_id: str, metric: str, ordinal: int, epoch: int, done: int, body: bytes) -> bytes:
-    return codec.digest(f"{run_id}\0{metric}\0{ordinal}\0{epoch}\0{done}", body)
-
-
-def look_digest(run_id: str, metric: str, ordinal: int, number: int, body: bytes) -> bytes:
-    return codec.digest(f"{run_id}\0{metric}\0{ordinal}\0{number}\0look", body)
-
-
-def template_digest(record: TemplateRecord) -> bytes:
-    key = f"{record.namespace}\0{record.name}\0{record.version}\0{record.etag}\0{rules.micros(record.created_at)}"
-    return codec.digest(key, record.text.encode())
-
-
-def request_digest(namespace: str, request_id: str, body_digest: str, run_id: str, at: int) -> bytes:
-    return codec.digest(f"{namespace}\0{request_id}\0{body_digest}\0{run_id}\0{at}", b"")
-
-
-def event_mark(sequence: int, n: int) -> int:
-    return (n * CRASH) ^ sequence
-
-
-def label_text(labels: Mapping[str, str]) -> str:
-    """Labels as a text in which one pair is found without reading the rest."""
-    return "".join(f"\x1f{key}\x1e{value}\x1f" for key, value in labels.items())
-
-
 class Rows:
     """Queries on one connection. Its user sees to it that several of them see one state."""
 
@@ -144,6 +102,7 @@ class Rows:
         """damage: where runs that were left out because they are damaged are noted, by number."""
         self._db = db
         self._specs = specs
+        self.templates = Templates(db)
         self.damage = damage
 
     # runs
@@ -253,7 +212,7 @@ class Rows:
             values += sorted(where.phases)
         for key, value in where.labels:
             conditions.append("instr(o.labels, ?)")
-            values.append(f"\x1f{key}\x1e{value}\x1f")
+            values.append(label_text({key: value}))
         query = [
             # joined in this order it walks an index of origin and needs no sorting
             "SELECT o.n FROM origin o CROSS JOIN run r ON r.n = o.n WHERE 1",
@@ -362,44 +321,7 @@ class Rows:
                     break
         return events
 
-    # templates
-
-    def template(self, namespace: str, name: str, version: int | None = None) -> TemplateRecord:
-        row = self._db.execute(
-            "SELECT * FROM template WHERE namespace = ? AND name = ? AND (?3 IS NULL OR version = ?3) "
-            "ORDER BY version DESC LIMIT 1",
-            (namespace, name, version),
-        ).fetchone()
-        if row is not None:
-            return _template(row)
-        if version is not None:
-            self.template(namespace, name)
-            raise NotFound(f"template {rules.path(namespace, name)} has no version {version}")
-        raise NotFound(f"there is no template {rules.path(namespace, name)}")
-
-    def list_templates(self, namespace: str | None, limit: int, after: str) -> Page[TemplateRecord]:
-        start = rules.parse_page_key(after, str, str) if after else (None, None)
-        rows = self._db.execute(
-            "SELECT t.* FROM template t WHERE (?1 IS NULL OR t.namespace = ?1) "
-            "AND (?2 IS NULL OR (t.namespace, t.name) > (?2, ?3)) AND NOT EXISTS (SELECT 1 FROM template u "
-            "WHERE u.namespace = t.namespace AND u.name = t.name AND u.version > t.version) "
-            "ORDER BY t.namespace, t.name LIMIT ?4",
-            (namespace, *start, limit + 1),
-        )
-        found = [_template(row) for row in rows]
-        return rules.page(found, limit, lambda record: rules.page_key(record.namespace, record.name))
-
-    def list_template_versions(self, namespace: str, name: str, limit: int, after: str) -> Page[TemplateRecord]:
-        below = rules.ordinal_key(after)
-        self.template(namespace, name)
-        rows = self._db.execute(
-            "SELECT * FROM template WHERE namespace = ? AND name = ? AND (?3 < 0 OR version < ?3) "
-            "ORDER BY version DESC LIMIT ?4",
-            (namespace, name, below, limit + 1),
-        )
-        return rules.page([_template(row) for row in rows], limit, lambda record: rules.page_key(record.version))
-
-    # the rest
+    # requests and counts
 
     def find_request(self, namespace: str, request_id: str) -> tuple[str, str] | None:
         """(run id, body digest)."""
@@ -436,10 +358,6 @@ def _deletion(sequence: int, data: bytes) -> tuple[RunEvent, Run]:
     return deletion(sequence, gone), Run(gone.run_id, gone.namespace, "", RunSpec(()), labels=gone.labels)
 
 
-def gone_digest(sequence: int, gone: Gone) -> bytes:
-    return codec.digest(f"{sequence}", codec.encode(gone))
-
-
 def deletion(sequence: int, gone: Gone) -> RunEvent:
     return RunEvent(
         sequence,
@@ -451,15 +369,3 @@ def deletion(sequence: int, gone: Gone) -> RunEvent:
         template=gone.template,
         namespace=gone.namespace,
     )
-
-
-def _template(row: Sequence[Any]) -> TemplateRecord:
-    namespace, name, version, text, etag, created, digest = row
-    try:
-        record = TemplateRecord(namespace, name, version, text, etag, rules.moment(created))
-        sound = digest == template_digest(record)
-    except OverflowError:  # a time out of range
-        sound = False
-    if not sound:
-        raise Damaged(f"template {rules.path(namespace, name)} version {version} fails its digest")
-    return record

@@ -28,15 +28,11 @@ from analysis_service.stores.base import (
     RunRecord,
     TemplateRecord,
 )
-from analysis_service.stores.sqlite_rows import (
+from analysis_service.stores.sqlite_digests import (
     CRASH,
     NEVER,
     TERMINATE,
     Gone,
-    Rows,
-    RunRow,
-    Specs,
-    deletion,
     event_mark,
     gone_digest,
     label_text,
@@ -48,6 +44,7 @@ from analysis_service.stores.sqlite_rows import (
     spec_digest,
     template_digest,
 )
+from analysis_service.stores.sqlite_rows import Rows, RunRow, Specs, deletion
 
 TRIM = 4_096  # old events are deleted this many at a time
 
@@ -370,12 +367,12 @@ class Writes:
         return self._version(TemplateRecord(namespace, name, int(last), "", "", now), text, now)
 
     def update_template(self, namespace: str, name: str, text: str, etag: str, now: datetime) -> TemplateRecord:
-        current = self._rows.template(namespace, name)
+        current = self._rows.templates.find(namespace, name)
         rules.check_etag(current, etag)
         return current if text == current.text else self._version(current, text, now)
 
     def delete_template(self, namespace: str, name: str, etag: str) -> None:
-        rules.check_etag(self._rows.template(namespace, name), etag)
+        rules.check_etag(self._rows.templates.find(namespace, name), etag)
         self._db.execute("DELETE FROM template WHERE namespace = ? AND name = ?", (namespace, name))
 
     def _version(self, before: TemplateRecord, text: str, now: datetime) -> TemplateRecord:

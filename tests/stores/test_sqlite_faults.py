@@ -33,7 +33,7 @@ from analysis_service.stores.base import (
     Unavailable,
 )
 from analysis_service.stores.sqlite import SqliteStore
-from analysis_service.stores.sqlite_rows import origin_digest, run_digest, spec_digest
+from analysis_service.stores.sqlite_digests import origin_digest, run_digest, spec_digest
 from tests.stores.suite import (
     LEASE,
     NOW,
