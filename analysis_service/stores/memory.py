@@ -32,6 +32,8 @@ from analysis_service.stores.base import (
     TemplateRecord,
     Unavailable,
 )
+from analysis_service.stores.memory_templates import Templates
+from analysis_service.stores.recent import event_of
 from analysis_service.stores.wakeups import Wakeups
 
 EVENTS_KEPT = 100_000  # deletions remembered for watchers
@@ -65,20 +67,12 @@ class _Request:
     at: datetime
 
 
-@dataclass(slots=True)
-class _Name:
-    """A template's versions; the counter outlives deletion, so that a version number means one text for ever."""
-
-    versions: dict[int, TemplateRecord] = field(default_factory=dict)
-    last: int = 0
-
-
 class MemoryStore:
     """Implements Store."""
 
     def __init__(self) -> None:
         self._id = uuid4().hex
-        self._templates: dict[tuple[str, str], _Name] = {}
+        self._templates = Templates()
         self._runs: dict[str, _Entry] = {}
         self._names: dict[tuple[str, str], str] = {}
         self._requests: dict[tuple[str, str], _Request] = {}
@@ -94,74 +88,31 @@ class MemoryStore:
 
     async def create_template(self, namespace: str, name: str, text: str, now: datetime) -> TemplateRecord:
         self._check_open()
-        entry = self._templates.get((namespace, name)) or _Name()
-        if entry.versions:
-            raise AlreadyExists(f"template {rules.path(namespace, name)} exists already")
-        record = self._version(entry, namespace, name, text, now)
-        self._templates[namespace, name] = entry
-        return record
+        return self._templates.create(namespace, name, text, now)
 
     async def get_template(self, namespace: str, name: str, version: int | None = None) -> TemplateRecord:
         self._check_open()
-        entry = self._template(namespace, name)
-        record = entry.versions.get(entry.last if version is None else version)
-        if record is None:
-            raise NotFound(f"template {rules.path(namespace, name)} has no version {version}")
-        return record
+        return self._templates.get(namespace, name, version)
 
     async def list_templates(self, namespace: str | None, limit: int, after: str = "") -> Page[TemplateRecord]:
         self._check_open()
         rules.check_limit(limit)
-        start = rules.parse_page_key(after, str, str) if after else None
-        found = sorted(
-            key
-            for key, entry in self._templates.items()
-            if entry.versions and namespace in (None, key[0]) and (start is None or key > start)
-        )
-        return rules.page(
-            [self._templates[key].versions[self._templates[key].last] for key in found[: limit + 1]],
-            limit,
-            lambda record: rules.page_key(record.namespace, record.name),
-        )
+        return self._templates.list_latest(namespace, limit, after)
 
     async def list_template_versions(
         self, namespace: str, name: str, limit: int, after: str = ""
     ) -> Page[TemplateRecord]:
         self._check_open()
         rules.check_limit(limit)
-        below = rules.ordinal_key(after)
-        versions = sorted(self._template(namespace, name).versions.values(), key=lambda r: -r.version)
-        return rules.page(
-            [r for r in versions if below < 0 or r.version < below],
-            limit,
-            lambda record: rules.page_key(record.version),
-        )
+        return self._templates.list_versions(namespace, name, limit, after)
 
     async def update_template(self, namespace: str, name: str, text: str, etag: str, now: datetime) -> TemplateRecord:
         self._check_open()
-        entry = self._template(namespace, name)
-        current = entry.versions[entry.last]
-        rules.check_etag(current, etag)
-        return current if text == current.text else self._version(entry, namespace, name, text, now)
+        return self._templates.update(namespace, name, text, etag, now)
 
     async def delete_template(self, namespace: str, name: str, etag: str, now: datetime) -> None:
         self._check_open()
-        entry = self._template(namespace, name)
-        rules.check_etag(entry.versions[entry.last], etag)
-        entry.versions.clear()
-
-    def _template(self, namespace: str, name: str) -> _Name:
-        entry = self._templates.get((namespace, name))
-        if entry is None or not entry.versions:
-            raise NotFound(f"there is no template {rules.path(namespace, name)}")
-        return entry
-
-    def _version(self, entry: _Name, namespace: str, name: str, text: str, now: datetime) -> TemplateRecord:
-        version = entry.last + 1
-        record = TemplateRecord(namespace, name, version, text, rules.etag(version, text), now)
-        entry.last = version
-        entry.versions[version] = record
-        return record
+        self._templates.delete(namespace, name, etag)
 
     # runs
 
@@ -380,7 +331,7 @@ class MemoryStore:
         events: list[RunEvent] = []
         for run_id in reversed(newer):
             if (entry := self._runs.get(run_id)) is not None:
-                event, run = _event(entry), entry.run
+                event, run = event_of(entry.record(), entry.sequence), entry.run
             else:
                 event, run = self._gone[run_id], self._gone_labels[run_id]
             if rules.matches(where, run, event.template):
@@ -407,15 +358,3 @@ class MemoryStore:
 
 
 _NO_SPEC = RunSpec(metrics=())  # what is remembered of a deleted run is small
-
-
-def _event(entry: _Entry) -> RunEvent:
-    return RunEvent(
-        entry.sequence,
-        entry.run.id,
-        entry.run,
-        entry.resource_version,
-        terminate_requested=entry.terminate,
-        template=entry.template,
-        namespace=entry.run.namespace,
-    )
