@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from analysis_service.core.lint import lint, summary
+from analysis_service.core.lint import Missing, lint, summary
 from analysis_service.core.problem import Problem, render
 
 MAX_BYTES = 8 << 20  # of one file; a document may have 256 KiB
@@ -71,9 +71,11 @@ def _near(path: Path) -> str:
     return f"; did you mean {path.with_name(near[0])}?" if near else ""
 
 
-def found(files: Files, *, strict: bool, gate: bool = False) -> list[tuple[str, bytes, tuple[Problem, ...]]]:
+def found(
+    files: Files, *, strict: bool, gate: bool = False, missing: Missing | None = None
+) -> list[tuple[str, bytes, tuple[Problem, ...]]]:
     """(name, content, findings) of each file."""
-    return [(name, data, lint(data, strict=strict, gate=gate)) for name, data in files]
+    return [(name, data, lint(data, strict=strict, gate=gate, missing=missing)) for name, data in files]
 
 
 def refuse_bad_documents(files: Files, *, strict: bool, gate: bool = False) -> None:

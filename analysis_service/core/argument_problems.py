@@ -39,8 +39,12 @@ def check_template_arguments(template: Template, *, strict: bool = False) -> lis
             used.add(tag.name.removeprefix(ARGS))
             _check_tag(path, tag, declared, metric, found, "warning")
     alone = not template.templates
+    first: dict[str, str] = {}
     for index, argument in enumerate(template.args):
         where = f"spec.args[{index}]"
+        if argument.value is not None and first.setdefault(argument.name, argument.value) != argument.value:
+            text = f"argument '{echo(argument.name)}' has another value above"
+            found.add(Problem("ArgConflict", f"{where}.name", text, hint="Keep one of them."))
         if argument.name not in used and alone and template.metrics:
             text = f"argument '{echo(argument.name)}' is not used"
             found.add(Problem("UnusedArg", where, text, severity="warning"))

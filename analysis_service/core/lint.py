@@ -1,20 +1,23 @@
 """All that can be said of a file of templates: shape, meaning, arguments, conditions, each finding with its place."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
 from msgspec.structs import replace
 
 from analysis_service.core.argument_problems import check_arguments, check_template_arguments
+from analysis_service.core.arguments import provider_names
 from analysis_service.core.condition_problems import REFUSED, condition_findings
 from analysis_service.core.model import Template
 from analysis_service.core.nodes import Source
-from analysis_service.core.problem import MAX_METRICS, DocumentError, Problem, Severity, errors, limited
+from analysis_service.core.problem import MAX_METRICS, DocumentError, Problem, Severity, echo, errors, limited
 from analysis_service.core.problems import problems as template_problems
 from analysis_service.core.template import ALL_KINDS, Parsed, read, read_all
 from analysis_service.core.wire import RUN
 
+Missing = Callable[[str], bool]
+"""Whether no provider of this name is installed."""
 _TRAPS = frozenset({"ResultType", "NotBoolean", "ConstantCondition", "WrongType"})
 
 
@@ -45,16 +48,20 @@ def load_all(
     return checked
 
 
-def lint(data: bytes | str, *, strict: bool = False, gate: bool = False) -> tuple[Problem, ...]:
-    """Everything there is to say about a text, never raising."""
+def lint(
+    data: bytes | str, *, strict: bool = False, gate: bool = False, missing: Missing | None = None
+) -> tuple[Problem, ...]:
+    """Everything there is to say about a text, never raising. missing: whether no such provider is installed."""
     try:
         parsed = read_all(data, skip_foreign=True)
     except DocumentError as error:
         return error.problems
-    return tuple(problem for one in parsed for problem in check(one, strict=strict, gate=gate).problems)
+    return tuple(
+        problem for one in parsed for problem in check(one, strict=strict, gate=gate, missing=missing).problems
+    )
 
 
-def check(parsed: Parsed, *, strict: bool = False, gate: bool = False) -> Checked:
+def check(parsed: Parsed, *, strict: bool = False, gate: bool = False, missing: Missing | None = None) -> Checked:
     """Judge what a document means. strict: Argo's traps are errors; gate: a metric that never ends is one."""
     if not parsed.kind:
         return Checked(parsed, parsed.problems)
@@ -64,12 +71,21 @@ def check(parsed: Parsed, *, strict: bool = False, gate: bool = False) -> Checke
         found += check_arguments(template, strict=strict)
     else:
         found += check_template_arguments(template, strict=strict)
+    if missing is not None:
+        found += _not_installed(template, missing)
     placed = [_placed(problem, parsed.source) for problem in limited(found)]
     placed += _conditions(template, parsed.source, strict=strict)
     known = [problem.path for problem in parsed.problems if problem.severity == "error"]
     fresh = [problem for problem in placed if not any(_related(problem.path, path) for path in known)]
     together = dict.fromkeys((*parsed.problems, *fresh))
     return Checked(parsed, limited(sorted(together, key=attrgetter("line", "column"))))
+
+
+def _not_installed(template: Template, missing: Missing) -> Iterator[Problem]:
+    for index, metric in enumerate(template.metrics[:MAX_METRICS]):
+        for name in filter(missing, provider_names(metric.provider)):
+            text = f"provider '{echo(name)}' is not installed: no run here can ask it"
+            yield Problem("NotInstalled", f"spec.metrics[{index}].provider", text, severity="warning")
 
 
 def condition_problems(template: Template, *, strict: bool = False, base: str = "spec") -> list[Problem]:

@@ -38,6 +38,7 @@ RULES: Mapping[str, Rule] = {
     "ExactlyOne": Rule("TG028", "Exactly one of these fields must be set."),
     "NoProvider": Rule("TG029", "A metric asks exactly one provider."),
     "MultipleProviders": Rule("TG030", "A metric asks exactly one provider."),
+    "NotInstalled": Rule("TG033", "Argo Rollouts knows the provider, nothing installed here can ask it."),
     "WrongProvider": Rule("TG031", "The provider gives a verdict, where data is wanted."),
     "BadName": Rule("TG032", "The name cannot be used."),
     # metrics
@@ -100,7 +101,7 @@ RULES: Mapping[str, Rule] = {
     "SecretTrailingNewline": Rule("TG315", "A line break at the end is usually an accident."),
     "FieldRefUnresolved": Rule("TG316", "fieldRef works in a Rollout's own arguments only."),
     "EmptyInterval": Rule("TG317", "An empty interval means none."),
-    "ArgConflict": Rule("TG318", "Two templates give one argument different values."),
+    "ArgConflict": Rule("TG318", "One argument is given two values."),
     # templates together
     "TemplateNotFound": Rule("TG401", "A referenced template does not exist."),
     "TemplateCycle": Rule("TG402", "A template refers to itself, directly or through others."),

@@ -21,6 +21,7 @@ spec:
 """
 BAD = GOOD.replace("successCondition", "succesCondition").replace("name: good", "name: bad")
 DOUBTFUL = GOOD.replace("len(result) > 0 && ", "").replace("name: good", "name: doubtful")
+JOB = GOOD[: GOOD.index("    - name")] + "    - {name: smoke, provider: {job: {spec: {template: {}}}}}\n"
 OTHER = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n"
 
 SARIF = {  # what code-scanning services need of SARIF 2.1.0
@@ -113,6 +114,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "good.yaml": GOOD,
         "bad.yaml": BAD,
         "doubtful.yml": DOUBTFUL,
+        "job.yaml": JOB,
         "both.yaml": f"{GOOD}---\n{OTHER}---\n{DOUBTFUL}",
         "only/good.yaml": GOOD,
         "only/deployment.yaml": OTHER,
@@ -133,6 +135,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("bad.yaml",), 2, "1 file: 1 error"),
         (("doubtful.yml",), 0, "1 file: 1 warning"),
         (("doubtful.yml", "--warnings-fail"), 2, "1 file: 1 warning"),
+        (("job.yaml",), 0, "1 file: 1 warning"),  # good in Argo; `check` cannot ask it
         (("both.yaml",), 0, "1 file: 1 warning"),
         (("good.yaml", "bad.yaml"), 2, "2 files: 1 error"),
         (("only",), 0, "1 file: no problems"),  # other kinds and hidden folders are passed over
@@ -240,3 +243,16 @@ def test_completion(shell: str, inside: Callable[..., Any]) -> None:
 def test_completed(words: str, at: str, found: str, tidegate: Callable[..., Any]) -> None:
     done = tidegate(env={"_TIDEGATE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": at})
     assert f"plain,{found}" in done.out.splitlines()
+
+
+def test_what_comes_along_is_there() -> None:
+    """Lint does not look these up, so they must be what the package brings."""
+    from analysis_service.cli.lint import COMES_ALONG
+    from providers import BUILT_IN
+
+    assert COMES_ALONG - {"compare"} <= set(BUILT_IN)
+
+
+def test_a_provider_that_is_not_installed(inside: Callable[..., Any], folder: Path) -> None:
+    done = inside("lint", "job.yaml")
+    assert "spec.metrics[0].provider: provider 'job' is not installed: no run here can ask it" in done.out

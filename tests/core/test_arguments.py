@@ -319,6 +319,12 @@ def test_suggestions() -> None:
     assert check_arguments(template(service="a"), args(servce="b"), allow_extra=True) == []
 
 
+def test_one_name_with_two_values() -> None:
+    """Every run would end with it, so it is said before one is made. The same value twice does no harm."""
+    twice = Template(name="t", metrics=(), args=(Argument("a", "x"), Argument("a", "x"), Argument("a", "y")))
+    assert codes(check_template_arguments(twice)) == [("ArgConflict", "spec.args[2].name", "error")]
+
+
 @pytest.mark.bad_input(60)
 def test_value_and_value_from() -> None:
     subject = Template(name="t", metrics=(metric(),), args=(Argument("a", "x", SECRET),))
