@@ -89,6 +89,11 @@ class Settings:
             match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s]*):(\d{1,5})", address)
             if match is None or int(match[2]) > 65_535:
                 found.append(f"{name}: {address!r} is not host:port")
+            elif name == "listen" and not self.tls_certificate and not is_loopback(address):
+                found.append(
+                    f"listen: {address} is reachable from outside and has no TLS; "
+                    "set tls_certificate and tls_key, or listen on 127.0.0.1"
+                )
         if not re.fullmatch(r"memory:|sqlite:.+", self.store):
             found.append(f"store: {self.store!r} is neither memory: nor sqlite:PATH")
         if bool(self.tls_certificate) != bool(self.tls_key):
@@ -103,11 +108,6 @@ class Settings:
                 found.append(f"{name}: {value} is not {'more than 0' if name in _POSITIVE else '0 or more'}")
         if self.secrets_directory is not None and not self.secrets_directory.is_dir():
             found.append(f"secrets_directory: there is no folder {self.secrets_directory}")
-        if not self.tls_certificate and not is_loopback(self.listen):
-            found.append(
-                f"listen: {self.listen} is reachable from outside and has no TLS; "
-                "set tls_certificate and tls_key, or listen on 127.0.0.1"
-            )
         return found
 
 

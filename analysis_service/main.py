@@ -181,7 +181,7 @@ async def _serve(settings: Settings, parts: Parts, stop: "Stop") -> int:
     if settings.reflection:
         from grpc_reflection.v1alpha import reflection
 
-        reflection.enable_server_reflection([api_grpc.SERVICE, reflection.SERVICE_NAME], server)
+        reflection.enable_server_reflection([api_grpc.SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     port = bind(server, settings)
     runner = web.AppRunner(
         admin_app(parts.telemetry, engine.alive, lambda: readiness(parts, stop)), access_log=None, handle_signals=False

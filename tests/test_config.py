@@ -44,6 +44,10 @@ def test_what_is_wrong(environ: dict[str, str], expected: str) -> None:
     assert any(line.startswith(expected) for line in problems(environ)), problems(environ)
 
 
+def test_an_address_that_cannot_be_read_is_one_mistake() -> None:
+    assert len(problems({"TIDEGATE_LISTEN": "example"})) == 1
+
+
 def test_everything_is_said_at_once() -> None:
     wrong = {"TIDEGATE_STRICT": "?", "TIDEGATE_STORE": "x", "TIDEGATE_LISTEN": "0.0.0.0:1", "TIDEGATE_NOPE": ""}
     assert len(problems(wrong)) == 4

@@ -64,7 +64,7 @@ def rule_notes(rules: Sequence[DryRunRule], names: Sequence[str], dry: frozenset
                 f"{_listed(more)}; write '^{rule.metric_name}$' for that one metric"
             )
     if names and len(dry) == len(names):
-        notes.append("dryRun means every metric: this run can only end Successful")
+        notes.append("dryRun means every metric: this run can only end Successful, which a gate takes as no data")
     return tuple(notes)
 
 
@@ -125,7 +125,8 @@ def _metric_traps(where: str, metric: Metric) -> list[str]:
 def _result_warnings(result: MetricResult) -> list[str]:
     name, warnings = result.name, []
     if result.phase is Phase.SUCCESSFUL and result.count == 0 and result.error > 0:
-        warnings.append(f"{name}: Successful although all {result.error} measurements were errors")
+        every = "its only measurement was an error" if result.error == 1 else f"all {result.error} were errors"
+        warnings.append(f"{name}: Successful although {every}")
     elif result.phase is Phase.SUCCESSFUL and result.count > 0 and result.successful == 0:
         warnings.append(f"{name}: Successful although none of {result.count} measurements was")
     if result.phase in (Phase.FAILED, Phase.INCONCLUSIVE) and result.consecutive_success and not result.dry_run:

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from analysis_service.v1 import analysis_pb2 as pb
 from tests.api.harness import Backend, Service, create, finished, refusal_of, refused, start, template, until
@@ -31,6 +32,11 @@ def health_of(service: Service, name: str = SERVICE) -> Any:
 def test_a_ready_service_says_so_everywhere(service: Service) -> None:
     assert health_of(service) == health_of(service, "") == health_pb2.HealthCheckResponse.SERVING
     assert service.get("/livez") == service.get("/readyz") == (200, "ok\n")
+
+
+def test_reflection_lists_what_is_served_when_asked_for(start_service: Start) -> None:
+    database = ProtoReflectionDescriptorDatabase(start_service("--reflection").channel)
+    assert {SERVICE, "grpc.health.v1.Health"} <= set(database.get_services())
 
 
 def test_metrics_count_calls_and_measurements(service: Service, namespace: str, backend: Backend) -> None:
