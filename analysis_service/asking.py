@@ -25,7 +25,17 @@ import msgspec
 from analysis_service.clock import Clock
 from analysis_service.secrets import SecretError, Secrets
 from analysis_service.telemetry import Telemetry
-from providers.base import Answer, AuthFailed, BadQuery, Context, Provider, ProviderError, Throttled, TimedOut, error_of
+from providers.base import (
+    Answer,
+    AuthFailed,
+    BadQuery,
+    Context,
+    Provider,
+    ProviderError,
+    Throttled,
+    TimedOut,
+    first_problem,
+)
 
 BUCKET_SECONDS = 1.0
 BACKOFF_BASE_SECONDS = 0.5
@@ -207,9 +217,7 @@ class Asker:
             provider = self.load(name)
         except LookupError as error:
             raise BadQuery(str(error.args[0])) from None
-        wrong = provider.check(spec)
-        if wrong:
-            raise error_of(wrong[0])
+        first_problem(provider.check(spec))
         timeout = provider.timeout_seconds(spec)
         context = Context(
             at=self.clock.wall(),

@@ -38,9 +38,10 @@ from analysis_service.secrets import EnvironmentSecrets, FileSecrets, Kubernetes
 from analysis_service.stores.base import Store, StoreError
 from analysis_service.telemetry import Telemetry
 from providers.addresses import AddressPolicy
-from providers.base import Provider, Tools
+from providers.base import Provider
 from providers.http import Http
 from providers.prometheus import ADDRESS_VARIABLE
+from providers.tools import Tools
 
 HEALTH_SECONDS = 1.0
 _log = structlog.get_logger()

@@ -31,8 +31,8 @@ from analysis_service.stores.base import NewRun, RunRecord
 from analysis_service.stores.sqlite import SqliteStore
 from analysis_service.telemetry import Telemetry, configure_logging
 from benchmarks.servers import Running, prometheus
-from providers.base import Tools
 from providers.http import Http
+from providers.tools import Tools
 
 RUNS, PER_RUN, CONCURRENCY = 50, 10, 4
 GOALS = {"durable_vs_bare": 1.6, "durable_vs_prometheus_api_client": 0.5, "fifty_equal_vs_one_prometheus_cpu": 1.1}

@@ -28,8 +28,8 @@ from analysis_service.stores.base import NewRun
 from analysis_service.stores.sqlite import SqliteStore
 from analysis_service.telemetry import Telemetry, configure_logging
 from benchmarks.servers import stub
-from providers.base import Tools
 from providers.http import Http
+from providers.tools import Tools
 
 GOALS = {"lateness_p99_ms": 20.0, "kilobytes_per_run": 5.0}
 

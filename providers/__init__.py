@@ -4,14 +4,15 @@
 for; others are installed as entry points of the group `analysis_service.providers`:
 
     [project.entry-points."analysis_service.providers"]
-    graphite = "my_package.graphite:Graphite"    # called with providers.base.Tools, gives a Provider
+    graphite = "my_package.graphite:Graphite"    # called with providers.tools.Tools, gives a Provider
 """
 
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from providers.base import ProviderFactory
+if TYPE_CHECKING:
+    from providers.tools import ProviderFactory  # no client is imported before a provider is
 
 GROUP = "analysis_service.providers"
 
@@ -29,7 +30,7 @@ class UnknownProvider(LookupError):
     """No provider has this name, or two have; `args[0]` is the sentence for the user."""
 
 
-def load(name: str) -> ProviderFactory:
+def load(name: str) -> "ProviderFactory":
     """What makes the provider of this name: call it with `Tools`. Raises UnknownProvider."""
     found = [(f"{point.value} of {_distribution(point)}", point) for point in entry_points(group=GROUP, name=name)]
     built_in = BUILT_IN.get(name)
@@ -38,10 +39,10 @@ def load(name: str) -> ProviderFactory:
         raise UnknownProvider(f"two providers are called '{name}': {' and '.join(owners)}; uninstall one")
     if built_in is not None:
         module, _, attribute = built_in.partition(":")
-        return cast(ProviderFactory, getattr(import_module(module), attribute))
+        return cast("ProviderFactory", getattr(import_module(module), attribute))
     if not found:
         raise UnknownProvider(f"no provider is called '{name}'; installed are: {', '.join(installed())}")
-    return cast(ProviderFactory, found[0][1].load())
+    return cast("ProviderFactory", found[0][1].load())
 
 
 def installed() -> list[str]:

@@ -12,14 +12,14 @@ import hashlib
 import os
 import re
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http.client import responses
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
 from providers import sigv4
-from providers.base import AuthFailed, BadAnswer, Unreachable, error_of
+from providers.base import AuthFailed, BadAnswer, Unreachable
 from providers.destinations import check_headers, overlay_headers
 from providers.http import Http, Request, Response
 from providers.sigv4 import SigV4
@@ -247,12 +247,6 @@ class Authenticator:
             ),
             deadline,
         )
-
-
-def first_problem(problems: Iterable[str]) -> None:
-    """Raises BadQuery, or NotAllowed, with the first problem a `check` found, if there is one."""
-    for problem in problems:
-        raise error_of(problem)
 
 
 def _lifetime(grant: _Grant) -> float:

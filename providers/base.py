@@ -16,13 +16,10 @@ retries, coalesces and judges, once, for all.
   - NoData         a well-formed answer with nothing in it, where Argo makes that an error
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from providers.http import Http
+from typing import Any, Protocol
 
 Spec = Mapping[str, Any]
 """A provider's part of a metric, arguments and secrets filled in: the value under `provider.<name>`."""
@@ -108,9 +105,15 @@ class Refusal(str):
         return refusal
 
 
-def error_of(problem: str) -> BadQuery | NotAllowed:
-    """What asking raises for a finding of `check`."""
-    return NotAllowed(problem, reason=problem.reason) if isinstance(problem, Refusal) else BadQuery(problem)
+def problem_of(error: BadQuery | NotAllowed) -> str:
+    """What `check` finds where asking would raise `error`."""
+    return Refusal.of(error) if isinstance(error, NotAllowed) else str(error)
+
+
+def first_problem(problems: Iterable[str]) -> None:
+    """Raises BadQuery, or NotAllowed, with the first problem that `check` found, if there is one."""
+    for problem in problems:
+        raise NotAllowed(problem, reason=problem.reason) if isinstance(problem, Refusal) else BadQuery(problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,19 +208,3 @@ class Provider(Protocol):
     async def query(self, spec: Spec, context: Context) -> Answer: ...
 
     async def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the composition root hands to every provider it makes.
-
-    evaluate_time: Prometheus' rangeQuery start and end are expressions of the condition language
-        (`now() - duration("1h")`); this evaluates one at a given now. The text of what it raises is for the user.
-    """
-
-    http: "Http"
-    evaluate_time: Callable[[str, datetime], datetime]
-
-
-ProviderFactory = Callable[[Tools], Provider]
-"""What `providers.load(name)` returns: a provider's class is one."""

@@ -29,26 +29,21 @@ from datadog_api_client.v2.model.scalar_formula_request import ScalarFormulaRequ
 from datadog_api_client.v2.model.scalar_formula_request_attributes import ScalarFormulaRequestAttributes
 from datadog_api_client.v2.model.scalar_formula_request_queries import ScalarFormulaRequestQueries
 from datadog_api_client.v2.model.scalar_formula_request_type import ScalarFormulaRequestType
+from yarl import URL
 
 from providers import datadog_answers, gojson
-from providers.base import (
-    Answer,
-    AuthFailed,
-    BadQuery,
-    Context,
-    Spec,
-    Tools,
-    Unreachable,
-)
+from providers.base import Answer, AuthFailed, BadQuery, Context, Spec, Unreachable, first_problem
 from providers.durations import parse_seconds
 from providers.http import Http, Request, Response
+from providers.specs import typed
+from providers.tools import Tools
 
 API_VERSIONS = ("v1", "v2")
 AGGREGATORS = ("avg", "min", "max", "sum", "last", "percentile", "mean", "l2norm", "area")
 DEFAULT_ADDRESS = "https://api.datadoghq.com"
 DEFAULT_INTERVAL = "5m"
 DEFAULT_TIMEOUT = "10s"
-SECRET = "datadog"  # noqa: S105 - the name of one
+CREDENTIALS = "datadog"  # what the secret is called that holds them, unless the spec names one
 VARIABLES = ("DD_ADDRESS", "DD_API_KEY", "DD_APP_KEY")
 
 _REVIEW = "Please review the Analysis Template."
@@ -111,12 +106,11 @@ class Datadog:
         ref = read(spec).secret_ref
         if ref.name:
             return f"secret {context.namespace if ref.namespaced else context.controller_namespace}/{ref.name}"
-        return "environment" if _in_environment(context) else f"secret {context.controller_namespace}/{SECRET}"
+        return "environment" if _in_environment(context) else f"secret {context.controller_namespace}/{CREDENTIALS}"
 
     async def query(self, spec: Spec, context: Context) -> Answer:
         asked = read(spec)
-        for problem in problems(asked):
-            raise BadQuery(problem)
+        first_problem(problems(asked))
         deadline = self._http.deadline(min(context.deadline_seconds, self.timeout_seconds(spec)))
         credentials = await find_credentials(asked, context)
         covered = window(asked, context.at)
@@ -137,10 +131,7 @@ class Datadog:
 
 def read(spec: Spec) -> DatadogSpec:
     """The spec, typed. Raises BadQuery."""
-    try:
-        return msgspec.convert(spec, DatadogSpec)
-    except msgspec.ValidationError as error:
-        raise BadQuery(f"datadog: {error}") from None
+    return typed("datadog", spec, DatadogSpec)
 
 
 def problems(spec: DatadogSpec) -> list[str]:
@@ -189,7 +180,7 @@ async def find_credentials(spec: DatadogSpec, context: Context) -> Credentials:
         raise AuthFailed("secret name is required for namespaced credentials")
     if not ref.name and (found := _in_environment(context)) is not None:
         return found
-    name = ref.name or SECRET
+    name = ref.name or CREDENTIALS
     namespace = context.namespace if ref.name and ref.namespaced else context.controller_namespace
     failed = "failed to find the credentials for datadog metrics provider"
     try:
@@ -300,7 +291,7 @@ class _Client(AsyncApiClient):
         return self._transport
 
 
-def _url(text: str, http: Http) -> Any:
+def _url(text: str, http: Http) -> URL:
     try:
         return http.url(text, "address of the datadog credentials")
     except BadQuery as error:

@@ -22,17 +22,19 @@ from providers.base import (
     Spec,
     Throttled,
     TimedOut,
-    Tools,
     Unreachable,
+    first_problem,
 )
 from providers.http import Http, Request, Response
 from providers.limits import RETRY_DEFAULT
 from providers.redact import Redactor
+from providers.specs import typed
 from providers.statuses import failure
+from providers.tools import Tools
 
 DEFAULT_SECONDS = 5
 GRACE_SECONDS = 5.0  # New Relic reports its own timeout after `timeout` seconds: wait for the sentence
-SECRET = "newrelic"  # noqa: S105 - the name of one
+PROFILE = "newrelic"  # what the secret with the account is called, unless the spec names one
 ENDPOINTS = {"us": "https://api.newrelic.com/graphql", "eu": "https://api.eu.newrelic.com/graphql"}
 MAX_TEXT = 300  # characters of the server's own words in an error
 MAX_VALUE = 65_536  # characters of the measurement's value
@@ -55,7 +57,7 @@ class NewRelicSpec(msgspec.Struct, frozen=True):
 
     @property
     def secret_name(self) -> str:
-        return self.profile or SECRET
+        return self.profile or PROFILE
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -92,8 +94,7 @@ class NewRelic:
 
     async def query(self, spec: Spec, context: Context) -> Answer:
         asked = read(spec)
-        for problem in problems(asked):
-            raise BadQuery(problem)
+        first_problem(problems(asked))
         deadline = self._http.deadline(min(context.deadline_seconds, self.timeout_seconds(spec)))
         account = await find_account(asked, context)
         return parse(await self._http.send(build(asked, account, self._http), deadline))
@@ -104,10 +105,7 @@ class NewRelic:
 
 def read(spec: Spec) -> NewRelicSpec:
     """The spec, typed. Raises BadQuery."""
-    try:
-        return msgspec.convert(spec, NewRelicSpec)
-    except msgspec.ValidationError as error:
-        raise BadQuery(f"newRelic: {error}") from None
+    return typed("newRelic", spec, NewRelicSpec)
 
 
 def seconds(spec: NewRelicSpec) -> int:

@@ -15,21 +15,14 @@ from yarl import URL
 
 from providers import gojson
 from providers.auth import NONE, Access, Authentication, Authenticator, Header
-from providers.base import (
-    Answer,
-    BadQuery,
-    Context,
-    NotAllowed,
-    ProviderError,
-    Refusal,
-    Spec,
-    Tools,
-)
+from providers.base import Answer, BadQuery, Context, NotAllowed, ProviderError, Spec, problem_of
 from providers.durations import parse_seconds
 from providers.http import Http, Request
 from providers.prometheus_answers import MAX_POINTS, parse, spaced
 from providers.redact import masked
+from providers.specs import Reader
 from providers.tls import Tls
+from providers.tools import Tools
 
 ADDRESS_VARIABLE = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
 CONCURRENCY = 4  # queries at once to one server: it runs 20 at most, and others ask it too
@@ -68,7 +61,7 @@ class Prometheus:
         self._http = tools.http
         self._evaluate_time = tools.evaluate_time
         self._auth = Authenticator(tools.http)
-        self._last: tuple[Spec, PrometheusSpec] | None = None
+        self._read = Reader("prometheus", PrometheusSpec)
 
     def check(self, spec: Spec) -> list[str]:
         try:
@@ -109,18 +102,6 @@ class Prometheus:
     async def close(self) -> None:
         return None  # the connections are the shared client's
 
-    def _read(self, spec: Spec) -> PrometheusSpec:
-        # check, credentials, timeout and query follow each other with one and the same object
-        last = self._last
-        if last is not None and last[0] is spec:
-            return last[1]
-        try:
-            read = msgspec.convert(spec, PrometheusSpec)
-        except msgspec.ValidationError as error:
-            raise BadQuery(f"prometheus: {error}") from None
-        self._last = (spec, read)
-        return read
-
 
 def problems(spec: PrometheusSpec, http: Http) -> list[str]:
     """What is wrong with a resolved spec, without any I/O. The first words are Argo's where it has any."""
@@ -132,10 +113,8 @@ def problems(spec: PrometheusSpec, http: Http) -> list[str]:
         try:
             if address:
                 http.url(address, text) if text else _base(address, http)
-        except BadQuery as error:
-            found.append(str(error))
-        except NotAllowed as error:
-            found.append(Refusal.of(error))
+        except (BadQuery, NotAllowed) as error:
+            found.append(problem_of(error))
     if spec.range_query is not None:
         try:
             _step(spec.range_query)

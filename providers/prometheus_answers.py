@@ -37,33 +37,33 @@ def parse(response: Response, where: str, at: datetime, *, ranged: bool = False)
         if envelope.status != "success":
             raise BadQuery(_said(envelope, response))
         data = envelope.data
-        if data is None or data.resultType not in ("scalar", "vector", "matrix"):
-            kind = f" ({data.resultType} result not supported)" if data and data.resultType else ""
+        if data is None or data.result_type not in ("scalar", "vector", "matrix"):
+            kind = f" ({data.result_type} result not supported)" if data and data.result_type else ""
             raise BadAnswer(f"Prometheus metric type not supported{kind}")
         metadata = _metadata(envelope, response)
-        if data.resultType == "scalar":
+        if data.result_type == "scalar":
             return _scalar(_point.decode(data.result), metadata, at)
         series = _series.decode(data.result)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _malformed(response, where, error) from None
     if len(series) > MAX_SERIES:
         raise TooLarge(f"{spaced(len(series))} series; limit {spaced(MAX_SERIES)}; aggregate in the query")
-    if data.resultType == "matrix":
+    if data.result_type == "matrix":
         if not ranged:
             metadata["note"] = "the instant query returned a range: all its samples are in one list"
         return _matrix(series, metadata)
     return _vector(series, metadata, at)
 
 
-class _Data(msgspec.Struct):
-    resultType: str = ""  # noqa: N815
+class _Data(msgspec.Struct, rename="camel"):
+    result_type: str = ""
     result: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, rename="camel"):
     status: str = ""
     data: _Data | None = None
-    errorType: str = ""  # noqa: N815
+    error_type: str = ""
     error: str = ""
     warnings: list[str] | None = None
 
@@ -182,7 +182,7 @@ def _server_words(response: Response) -> str:
 
 
 def _said(envelope: _Envelope, response: Response) -> str:
-    text = f"{envelope.errorType}: {envelope.error}" if envelope.errorType else envelope.error
+    text = f"{envelope.error_type}: {envelope.error}" if envelope.error_type else envelope.error
     text = Redactor(response.secrets)(text or "the query failed and the server does not say why")
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 3]}..."
 

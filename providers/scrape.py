@@ -25,17 +25,18 @@ from providers.base import (
     NoData,
     NotAllowed,
     ProviderError,
-    Refusal,
     Sample,
     Spec,
-    Tools,
+    problem_of,
 )
 from providers.http import Http, Request, Response
 from providers.openmetrics import Page, Series, is_cumulative, read_page
 from providers.redact import masked
 from providers.selector import Selector, parse_selector
+from providers.specs import Reader
 from providers.statuses import failure
 from providers.tls import Tls
+from providers.tools import Tools
 
 MAX_TARGETS = 1_000
 CONCURRENCY = 2  # requests at once to one process
@@ -73,7 +74,7 @@ class Scrape:
     def __init__(self, tools: Tools) -> None:
         self._http = tools.http
         self._auth = Authenticator(tools.http)
-        self._last: tuple[Spec, ScrapeSpec] | None = None
+        self._read = Reader("scrape", ScrapeSpec)
 
     def check(self, spec: Spec) -> list[str]:
         try:
@@ -131,17 +132,6 @@ class Scrape:
             return parse(response, selector, request.where)
         return await asyncio.to_thread(parse, response, selector, request.where)
 
-    def _read(self, spec: Spec) -> ScrapeSpec:
-        last = self._last
-        if last is not None and last[0] is spec:
-            return last[1]
-        try:
-            read = msgspec.convert(spec, ScrapeSpec)
-        except msgspec.ValidationError as error:
-            raise BadQuery(f"scrape: {error}") from None
-        self._last = (spec, read)
-        return read
-
 
 def problems(spec: ScrapeSpec, http: Http) -> list[str]:
     """What is wrong with a resolved spec, without any I/O."""
@@ -153,10 +143,8 @@ def problems(spec: ScrapeSpec, http: Http) -> list[str]:
     for number, target in enumerate(spec.targets[:MAX_TARGETS]):
         try:
             http.url(target, f"targets[{number}]")
-        except BadQuery as error:
-            found.append(str(error))
-        except NotAllowed as error:
-            found.append(Refusal.of(error))
+        except (BadQuery, NotAllowed) as error:
+            found.append(problem_of(error))
     try:
         parse_selector(spec.query)
     except BadQuery as error:

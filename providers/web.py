@@ -14,14 +14,17 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from yarl import URL
 
 from providers import gojson, jsonpath
-from providers.auth import NONE, Access, Authentication, Authenticator, Header, first_problem
-from providers.base import Answer, BadAnswer, BadQuery, Context, NotAllowed, Refusal, Spec, TooLarge, Tools
+from providers.auth import NONE, Access, Authentication, Authenticator, Header
+from providers.base import Answer, BadAnswer, BadQuery, Context, NotAllowed, Spec, TooLarge, first_problem, problem_of
 from providers.http import Http, Request, Response
 from providers.jsonpath import JsonPath, JsonPathError, TooMuchWork
+from providers.specs import typed
 from providers.statuses import failure
 from providers.tls import Tls
+from providers.tools import Tools
 
 METHODS = ("GET", "POST", "PUT")
 DEFAULT_SECONDS = 10
@@ -101,10 +104,7 @@ class Web:
 
 def read(spec: Spec) -> WebSpec:
     """The spec, typed. Raises BadQuery."""
-    try:
-        return msgspec.convert(spec, WebSpec)
-    except msgspec.ValidationError as error:
-        raise BadQuery(f"web: {error}") from None
+    return typed("web", spec, WebSpec)
 
 
 def problems(spec: WebSpec, http: Http) -> list[str]:
@@ -124,10 +124,8 @@ def problems(spec: WebSpec, http: Http) -> list[str]:
         try:
             if url:
                 _url(url, place, http)
-        except BadQuery as error:
-            found.append(str(error))
-        except NotAllowed as error:
-            found.append(Refusal.of(error))
+        except (BadQuery, NotAllowed) as error:
+            found.append(problem_of(error))
     try:
         path_of(spec)
     except JsonPathError as error:
@@ -202,7 +200,7 @@ def _parsed(path: str) -> JsonPath:
     return jsonpath.parse(path)
 
 
-def _url(text: str, place: str, http: Http) -> Any:
+def _url(text: str, place: str, http: Http) -> URL:
     try:
         return http.url(text, place)
     except BadQuery as error:

@@ -21,8 +21,8 @@ from analysis_service.main import provider_table
 from analysis_service.secrets import EnvironmentSecrets, Secrets
 from analysis_service.stores.memory import MemoryStore
 from analysis_service.telemetry import Telemetry
-from providers.base import Tools
 from providers.http import Http
+from providers.tools import Tools
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ENVIRON = {

@@ -14,7 +14,8 @@ from analysis_service.core.model import Metric
 from analysis_service.core.prepare import ready
 from providers import BUILT_IN, load
 from providers.addresses import AddressPolicy
-from providers.base import Context, ProviderError, Tools
+from providers.base import Context, ProviderError
+from providers.tools import Tools
 
 Union = Mapping[str, Any]
 """{"prometheus": {...}}"""

@@ -24,7 +24,8 @@ from analysis_service.core.secret_arguments import needed, with_secrets
 from analysis_service.main import provider_table, secret_sources
 from analysis_service.secrets import SecretError, Secrets
 from analysis_service.telemetry import Telemetry
-from providers.base import Answer, ProviderError, Tools
+from providers.base import Answer, ProviderError
+from providers.tools import Tools
 
 _CARRIED = "scrape."  # metadata that the next question wants to see
 

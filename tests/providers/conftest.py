@@ -26,8 +26,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from providers.base import AuthFailed, Context, Tools
+from providers.base import AuthFailed, Context
 from providers.http import Http
+from providers.tools import Tools
 
 NOW = datetime(2024, 1, 1, 1, 0, tzinfo=UTC)
 

@@ -25,10 +25,10 @@ from providers.base import (
     Throttled,
     TimedOut,
     TooLarge,
-    Tools,
     Unreachable,
 )
 from providers.datadog import Datadog
+from providers.tools import Tools
 
 AT = datetime(2024, 1, 1, 1, 0, tzinfo=UTC)
 API_KEY, APP_KEY = "api-key-0123456789", "app-key-9876543210"

@@ -21,11 +21,11 @@ from providers.base import (
     Throttled,
     TimedOut,
     TooLarge,
-    Tools,
     Unreachable,
 )
 from providers.http import Http, Response
 from providers.newrelic import NewRelic
+from providers.tools import Tools
 
 KEY = "NRAK-0123456789ABCDEF"
 SPEC: dict[str, Any] = {"query": "FROM Transaction SELECT count(*)"}

@@ -18,10 +18,10 @@ from providers.base import (
     ProviderError,
     Throttled,
     TooLarge,
-    Tools,
     Unreachable,
 )
 from providers.prometheus import Prometheus
+from providers.tools import Tools
 
 NOW = datetime(2024, 1, 1, 1, 0, tzinfo=UTC)
 T = NOW.timestamp()

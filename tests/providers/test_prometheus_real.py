@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from providers.base import BadAnswer, BadQuery, TimedOut, Tools, Unreachable
+from providers.base import BadAnswer, BadQuery, TimedOut, Unreachable
 from providers.prometheus import Prometheus
+from providers.tools import Tools
 
 pytestmark = [pytest.mark.requires("prometheus"), pytest.mark.requires("promtool")]
 

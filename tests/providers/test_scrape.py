@@ -21,11 +21,11 @@ from providers.base import (
     ProviderError,
     TimedOut,
     TooLarge,
-    Tools,
     Unreachable,
 )
 from providers.readings import PREVIOUS
 from providers.scrape import STARTED, Scrape
+from providers.tools import Tools
 
 START = datetime(2024, 1, 1, 1, 0, tzinfo=UTC)
 

@@ -21,10 +21,10 @@ from providers.base import (
     Throttled,
     TimedOut,
     TooLarge,
-    Tools,
     Unreachable,
 )
 from providers.http import Response
+from providers.tools import Tools
 from providers.web import Web
 
 BOTH = "use either Body or JSONBody; both cannot exists for WebMetric payload"

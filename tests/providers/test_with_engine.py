@@ -21,9 +21,10 @@ from analysis_service.secrets import EnvironmentSecrets, Secrets
 from analysis_service.stores.base import NewRun
 from analysis_service.stores.memory import MemoryStore
 from analysis_service.telemetry import Telemetry, configure_logging
-from providers.base import Answer, NotAllowed, Throttled, TimedOut, Tools
+from providers.base import Answer, NotAllowed, Throttled, TimedOut
 from providers.http import Http
 from providers.redact import forms
+from providers.tools import Tools
 
 SECRET = "hush+hush/0123456789"
 ENVIRON = {

@@ -17,10 +17,11 @@ from aiohttp import web
 from analysis_service.core.expression import evaluate_time
 from analysis_service.core.judge import Answered, NotAnswered, judge
 from analysis_service.core.model import Measurement, Metric
-from providers.base import AuthFailed, BadQuery, Context, ProviderError, Tools
+from providers.base import AuthFailed, BadQuery, Context, ProviderError
 from providers.destinations import overlay_headers
 from providers.http import Http, Request
 from providers.prometheus import ADDRESS_VARIABLE, Prometheus
+from providers.tools import Tools
 
 PREFIXES = {"PROM"}
 NOW = datetime(2024, 1, 1, tzinfo=UTC)

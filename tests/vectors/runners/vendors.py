@@ -16,10 +16,11 @@ from analysis_service.core import expression
 from analysis_service.core.judge import Answered, judge
 from analysis_service.core.model import Metric, Phase
 from providers import datadog, datadog_answers, newrelic
-from providers.base import Answer, AuthFailed, Context, Provider, ProviderError, Tools
+from providers.base import Answer, AuthFailed, Context, Provider, ProviderError
 from providers.datadog import Datadog
 from providers.http import Http
 from providers.newrelic import NewRelic
+from providers.tools import Tools
 from providers.web import Web
 
 Given = Mapping[str, Any]
