@@ -60,7 +60,7 @@ def explain_run(run: Run, metrics: Mapping[str, Ready]) -> tuple[Cause, str]:
             )
         tallies = _some([f"{r.name} {_tally(metrics[r.name], r)}" for r in wet if r.name in metrics])
         return Cause.TERMINATED, f"Terminated on request with no limit exceeded ({tallies}){aside}."
-    tallies = _some([_passed(metrics[r.name], r) for r in wet if r.name in metrics])
+    tallies = _some([_passed(metrics[r.name], r, alone=len(wet) == 1) for r in wet if r.name in metrics])
     if not tallies:
         return Cause.PASSED, f"No metric counts towards this run: it has dry-run metrics only{aside}."
     return Cause.PASSED, f"{_metrics(len(wet))} passed: {tallies}{aside}."
@@ -171,9 +171,13 @@ def _value(result: MetricResult) -> str:
     return f", last {shorten(last.value)}" if last is not None and last.value else ""
 
 
-def _passed(ready: Ready, result: MetricResult) -> str:
+def _passed(ready: Ready, result: MetricResult, *, alone: bool) -> str:
+    """Of several comparisons the effect and the limit: test, evidence and data are in their own sentences."""
     if is_comparison(ready.metric):
-        return result.reason.rstrip(".")
+        said = result.reason.rstrip(".")
+        if alone:
+            return said
+        return f"{result.name} {', '.join(said.removeprefix(result.name + ': ').split('; ')[:2])}"
     return f"{result.name} {_tally(ready, result)}{_value(result)}"
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from analysis_service.core.judge import Answered, NotAnswered, judge
-from analysis_service.core.model import Cause, DryRunRule, Metric, OutagePolicy, Run, RunSpec
-from analysis_service.core.prepare import prepare
-from analysis_service.core.reason import progress
+from analysis_service.core.model import Cause, DryRunRule, Metric, MetricResult, OutagePolicy, Phase, Run, RunSpec
+from analysis_service.core.prepare import prepare, ready
+from analysis_service.core.reason import explain_run, progress
 from analysis_service.core.reconcile import plan, settle, terminate
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -141,6 +141,32 @@ def test_the_verdicts_sentence(seen: dict[str, str], metrics: list[Metric], caus
 def test_terminated(seen: dict[str, str], spec: dict[str, Any], cause: Cause, reason: str) -> None:
     run = walk(seen, metric("errors", count=9, failure_limit=3), stop=True, **spec)
     assert (run.reason, run.cause) == (reason, cause)
+
+
+@pytest.mark.parametrize(
+    ("names", "headline"),
+    [
+        # one comparison: its whole sentence is the run's
+        (
+            ("errors",),
+            "The metric passed: errors: x0.8 of stable (99% interval x0.1 to x4); limit x1.5; evidence 1 in 2.",
+        ),
+        # of several the effect and the limit; the rest stands in their own sentences
+        (
+            ("errors", "latency"),
+            "All 2 metrics passed: errors x0.8 of stable (99% interval x0.1 to x4), limit x1.5; "
+            "latency x0.8 of stable (99% interval x0.1 to x4), limit x1.5.",
+        ),
+    ],
+)
+def test_the_headline_of_comparisons(names: tuple[str, ...], headline: str) -> None:
+    spec = RunSpec(tuple(metric(name, provider={"compare": {}}) for name in names))
+    said = "x0.8 of stable (99% interval x0.1 to x4); limit x1.5; evidence 1 in 2."
+    results = tuple(
+        MetricResult(name, Phase.SUCCESSFUL, count=1, successful=1, reason=f"{name}: {said}") for name in names
+    )
+    run = Run("run-1", "default", "run", spec, Phase.SUCCESSFUL, results=results)
+    assert explain_run(run, {m.name: ready(m) for m in spec.metrics})[1] == headline
 
 
 @pytest.mark.parametrize(
