@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
@@ -82,6 +83,10 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         event = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):  # somebody speaks no HTTP to us: no fault of ours, and no traceback
+            structlog.get_logger().info(event, logger=record.name, error=str(error.message).splitlines()[0])
+            return
         structlog.get_logger().log(record.levelno, event, logger=record.name, exc_info=record.exc_info)
 
 

@@ -3,6 +3,7 @@
 import datetime
 import json
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,16 @@ def test_what_was_acknowledged_survives_kill_9(start_service: Start, backend: Ba
         slots = again.stub.ListMeasurements(pb.ListMeasurementsRequest(name=name, metric="value", page_size=500))
         assert [m.ordinal for m in slots.measurements] == list(range(20))
         assert run.metric_results[0].count == 20
+
+
+def test_what_is_no_http_is_no_error_of_ours(start_service: Start) -> None:
+    """A gRPC client on the wrong port, a port scan: a line in the log, no traceback in it."""
+    service = start_service()
+    with socket.create_connection(("127.0.0.1", int(service.admin.rpartition(":")[2])), timeout=10) as line:
+        line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert b" 400 " in line.recv(4096)
+    (said,) = [entry for entry in service.log() if entry.get("logger") == "aiohttp.server"]
+    assert (said["level"], "exception" in said) == ("info", False)
 
 
 # what it refuses
