@@ -32,10 +32,10 @@ from analysis_service.secrets import EnvironmentSecrets, Secrets
 from analysis_service.stores.base import Claim, Commit, NewRun, Store
 from analysis_service.stores.memory import MemoryStore
 from analysis_service.telemetry import Telemetry
-from providers.base import Answer, Context, Histogram, NoData, Sample, Spec, Unreachable
+from providers.base import Answer, Histogram, NoData, Sample, Unreachable
+from tests.scripted import SCRIPTED, Scripted
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SCRIPTED = "scripted"
 
 Source = Callable[[str, float], Answer]
 """(query, seconds since the start) -> the answer, or what it raises."""
@@ -58,36 +58,6 @@ class Time:
 
 
 @dataclass
-class Backend:
-    """Answers by a function of the query and the time."""
-
-    source: Source
-    clock: Time
-    asked: list[str] = field(default_factory=list)
-    name: str = SCRIPTED
-
-    def check(self, spec: Spec) -> list[str]:
-        return [] if "query" in spec else ["query is missing"]
-
-    def describe(self, spec: Spec) -> Mapping[str, str]:
-        return {"ResolvedQuery": str(spec["query"])}
-
-    def timeout_seconds(self, spec: Spec) -> float:
-        return 5.0
-
-    def credentials(self, spec: Spec, context: Context) -> str:
-        return ""
-
-    async def query(self, spec: Spec, context: Context) -> Answer:
-        query = str(spec["query"])
-        self.asked.append(query)
-        return self.source(query, self.clock.monotonic())
-
-    async def close(self) -> None:
-        return None
-
-
-@dataclass
 class Bench:
     """One run over a store, advanced step by step in its own time. `restart` forgets all that is in memory."""
 
@@ -100,7 +70,6 @@ class Bench:
     store: Store = field(default_factory=MemoryStore)
     claim: Claim | None = None
     measurer: Measurer | None = None
-    backend: Backend | None = None
 
     async def create(self) -> None:
         self.restart()
@@ -109,14 +78,11 @@ class Bench:
         self.claim = Claim(record.run, 1, "me", record.resource_version)
 
     def restart(self) -> None:
-        backend = self.backend = Backend(self.source, self.clock)
+        async def answer(query: str) -> Answer:
+            return self.source(query, self.clock.monotonic())
 
-        def load(name: str) -> Backend:
-            if name != SCRIPTED:
-                raise LookupError(name)
-            return backend
-
-        asker = Asker(load, Secrets([EnvironmentSecrets(self.environ)]), self.clock, Telemetry(), bucket_seconds=0.0)
+        secrets = Secrets([EnvironmentSecrets(self.environ)])
+        asker = Asker(Scripted(answer).load, secrets, self.clock, Telemetry(), bucket_seconds=0.0)
         self.measurer = Measurer(asker, self.clock)
 
     @property

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,9 +28,8 @@ from analysis_service.secrets import EnvironmentSecrets, Secrets
 from analysis_service.stores.base import Claim, Commit, NewRun, RunRecord, Store, Unavailable
 from analysis_service.stores.memory import MemoryStore
 from analysis_service.telemetry import Telemetry, configure_logging
-from providers.base import Answer, Context, Spec, Throttled, Unreachable
-
-SCRIPTED = "scripted"
+from providers.base import Answer, Throttled, Unreachable
+from tests.scripted import SCRIPTED, Scripted
 
 
 @pytest.fixture(autouse=True)
@@ -46,49 +45,31 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @dataclass
-class Scripted:
-    """A backend that answers each query by its script (the last entry for ever): a number, or an error to raise."""
+class Script:
+    """What each query is answered (the last entry for ever): a number, or an error to raise."""
 
-    script: Mapping[str, list[float | Exception]]
+    entries: Mapping[str, list[float | Exception]]
     delay_seconds: float = 0.0
-    asked: list[tuple[str, Context]] = field(default_factory=list)
-    name: str = SCRIPTED
     at_once: int = 0
     most_at_once: int = 0
 
-    def check(self, spec: Spec) -> list[str]:
-        return [] if "query" in spec else ["query is missing"]
-
-    def describe(self, spec: Spec) -> Mapping[str, str]:
-        return {"ResolvedQuery": str(spec["query"])}
-
-    def timeout_seconds(self, spec: Spec) -> float:
-        return 5.0
-
-    def credentials(self, spec: Spec, context: Context) -> str:
-        return str(spec.get("token", ""))
-
-    async def query(self, spec: Spec, context: Context) -> Answer:
-        query = str(spec["query"])
-        self.asked.append((query, context))
+    async def answer(self, query: str) -> Answer:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self.delay_seconds)
         self.at_once -= 1
-        entries = self.script[query]
+        entries = self.entries[query]
         entry = entries.pop(0) if len(entries) > 1 else entries[0]
         if isinstance(entry, Exception):
             raise entry
         return Answer(entry, f"{entry:g}")
-
-    async def close(self) -> None:
-        return None
 
 
 @dataclass
 class Service:
     engine: Engine
     store: Store
+    script: Script
     backend: Scripted
     telemetry: Telemetry
 
@@ -118,19 +99,14 @@ async def service(
     delay_seconds: float = 0.0,
     jitter: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[Service]:
-    clock, telemetry, backend = SystemClock(), Telemetry(), Scripted(script, delay_seconds)
+    clock, telemetry, answers = SystemClock(), Telemetry(), Script(script, delay_seconds)
+    backend = Scripted(answers.answer)
     store = store or MemoryStore()
     secrets = Secrets([EnvironmentSecrets(environ or {})])
-
-    def load(name: str) -> Scripted:
-        if name != SCRIPTED:
-            raise LookupError(f"no provider is called {name!r}")
-        return backend
-
-    asker = Asker(load, secrets, clock, telemetry, jitter=jitter)
+    asker = Asker(backend.load, secrets, clock, telemetry, jitter=jitter)
     engine = Engine(store, Measurer(asker, clock), clock, telemetry, owner=owner, shortest_gap=timedelta())
     serving = asyncio.create_task(engine.serve())
-    yield Service(engine, store, backend, telemetry)
+    yield Service(engine, store, answers, backend, telemetry)
     await engine.drain(2.0)
     await serving
 
@@ -369,7 +345,7 @@ async def test_of_several_suspects_each_is_tried_alone_and_cleared() -> None:
     async with service({"a": [0.5], "b": [0.5], "c": [0.5]}, store=store, delay_seconds=0.05) as it:
         runs = [await it.verdict(name) for name in "abc"]
     assert {run.phase for run in runs} == {Phase.SUCCESSFUL}
-    assert it.backend.most_at_once == 1
+    assert it.script.most_at_once == 1
 
 
 async def test_an_outage_costs_no_measurement_under_outage_policy_wait() -> None:
