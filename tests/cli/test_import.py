@@ -1,9 +1,9 @@
 """`tidegate import kayenta`, as a process: the template runs through lint, what got lost is said."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,22 +33,17 @@ CONFIG = {
 }  # fmt: skip
 
 
-def tidegate(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "analysis_service.cli", *arguments]
-    return subprocess.run(command, text=True, capture_output=True, check=False)
-
-
 @pytest.mark.parametrize("test", ["kayenta", "default"])
-def test_the_template_is_one_that_lint_accepts(tmp_path: Path, test: str) -> None:
+def test_the_template_is_one_that_lint_accepts(tmp_path: Path, test: str, tidegate: Callable[..., Any]) -> None:
     config, out, lost = tmp_path / "config.json", tmp_path / "template.yaml", tmp_path / "lost.json"
     config.write_text(json.dumps(CONFIG))
     done = tidegate("import", "kayenta", str(config), "--test", test, "--out", str(out), "--lost", str(lost))
-    assert (done.returncode, done.stdout) == (0, "")
-    assert tidegate("lint", str(out)).returncode == 0
+    assert (done.code, done.out) == (0, "")
+    assert tidegate("lint", str(out)).code == 0
     assert "{{arm.scope}}" in out.read_text()
     entries = json.loads(lost.read_text())
     assert any("metrics[1]" in entry["path"] for entry in entries), entries  # no such store here
-    assert f"{len(entries)} things could not be mapped" in done.stderr
+    assert f"{len(entries)} things could not be mapped" in done.err
 
 
 @pytest.mark.parametrize(
@@ -59,10 +54,12 @@ def test_the_template_is_one_that_lint_accepts(tmp_path: Path, test: str) -> Non
         ('{"metrics": []}', ""),
     ],
 )
-def test_what_is_no_canary_config_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_what_is_no_canary_config_is_refused(
+    tmp_path: Path, text: str, message: str, tidegate: Callable[..., Any]
+) -> None:
     config = tmp_path / "config.json"
     config.write_text(text)
     done = tidegate("import", "kayenta", str(config))
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
