@@ -469,12 +469,13 @@ def start_prometheus(program: str, folder: Path, config: str, *arguments: str, p
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
-    seen = []
+    seen, listening, ready = [], False, False
     for line in process.stderr:
         seen.append(line)
         if match := re.search(r'msg="Listening on" address=127\.0\.0\.1:(\d+)', line):
-            port = int(match[1])
-        if "Server is ready to receive web requests" in line:
+            port, listening = int(match[1]), True
+        ready = ready or "Server is ready to receive web requests" in line
+        if listening and ready:  # said in either order
             threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop it
             return RealPrometheus(process, port, command)
     process.wait()
