@@ -53,7 +53,9 @@ def splits(pods: int, canary_pods: int, most: int = SPLITS) -> tuple[tuple[int, 
 def block_factor(series: ArrayLike, blocks: Sequence[int] = LONG_BLOCKS) -> float:
     """Variance of block means over what independent points would give; the largest over `blocks`, at least 1.
 
-    Sees wandering that the first autocorrelations do not: a slow part of a tenth of the variance hides in them.
+    Sees wandering that the first autocorrelations do not: a slow part of a tenth of the variance hides in them. One
+    standard error of an overlapping-blocks variance is taken off: there are few blocks, and noise alone would find
+    some factor in every look-back.
     """
     values = np.asarray(series, float).ravel()
     values = values[np.isfinite(values)]
@@ -67,7 +69,8 @@ def block_factor(series: ArrayLike, blocks: Sequence[int] = LONG_BLOCKS) -> floa
             continue
         sums = np.concatenate(([0.0], np.cumsum(values - values.mean())))
         means = (sums[size:] - sums[:-size])[:count] / size
-        worst = max(worst, size * float(means.var()) / variance)
+        error = math.sqrt(4.0 * size / (3.0 * len(values)))
+        worst = max(worst, size * float(means.var()) / variance / (1.0 + error))
     return worst
 
 
