@@ -96,7 +96,8 @@ class Counts:
             square, expected = self.dispersion
             known = expected > _FEWEST
             inside = np.divide(square, expected, out=np.ones_like(square), where=known)
-            inside = np.where(self.calibrated, inside / (1.0 + 1.0 / math.sqrt(self.used)), inside)
+            sparse = np.divide(1.0, expected, out=np.zeros_like(square), where=known)
+            inside = np.where(self.calibrated, inside / (1.0 + np.sqrt(1.0 / self.used + sparse)), inside)
             phi = np.maximum(phi, np.where(known, np.maximum(inside, self._long_run()), 1.0))
         return phi
 

@@ -1,7 +1,8 @@
 """Canary runs to judge: what a scenario's metric looks like under a given harm, and how fast it could be found.
 
 Traffic has a +-50 % daily cycle and the error rate another, shared by both arms; the canary takes 10 % of traffic
-unless its weight is stepped. Every run starts with a look-back of 360 intervals of the same process without harm.
+unless its weight is stepped. Every run starts with a look-back at the same process without harm: by default the
+product's own, six hours of intervals of 30 s.
 """
 
 import math
@@ -12,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from analysis_service.core.statistics.calibration import calibrate_counts, calibrate_gauge, noise_floor, pod_offset_sd
+from analysis_service.core.statistics.calibration import calibrate_counts, noise_floor, pod_offset_sd
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram
+from analysis_service.core.statistics.placebo import calibrate_gauge_pair
 from analysis_service.core.statistics.plan import Calibration
 
 Array = NDArray[np.float64]
 Pair = tuple[ArmData, ArmData]
 Rng = np.random.Generator
 
-LOOK_BACK = 360
 SECONDS = 30.0
+LOOK_BACK = 720  # intervals
 EDGES = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0, 20000.0)
 
 
@@ -44,6 +46,9 @@ def arm(row: float | list[float]) -> ArmData:
     return Counts(*row) if len(row) == 2 else Histogram(EDGES, tuple(row))
 
 
+Make = Callable[[Rng, int, int, float], Run]  # look-back and looks, both in intervals; effect
+
+
 @dataclass(frozen=True)
 class Scenario:
     """effects: ratios of the canary to stable (1 is A/A). bound: Wald's expected looks at an effect, if known."""
@@ -52,7 +57,7 @@ class Scenario:
     test: str
     margin: float
     effects: tuple[float, ...]
-    make: Callable[[Rng, int, float], Run]
+    make: Make
     bound: Callable[[float], float] | None = None
     fail_at: str = "noharm"
     onset: int = 0
@@ -86,7 +91,7 @@ def bursts(rng: Rng, n: int, cv: float, phi: float) -> Array:
 
 def counts(
     rps: float, p: float, *, cv: float = 0.0, phi: float = 0.0, onset: int = 0, steps: tuple[float, ...] = (0.1,)
-) -> Callable[[Rng, int, float], Run]:
+) -> Make:
     def draw(rng: Rng, n: int, effect: Array) -> tuple[Array, Array]:
         share = np.array(steps)[np.minimum(np.arange(n) * len(steps) // n, len(steps) - 1)]
         traffic, rate = rps * SECONDS * season(rng, n, 240), p * season(rng, n, 173)
@@ -95,10 +100,10 @@ def counts(
         x_s = rng.poisson(n_s * rate * bursts(rng, n, cv, phi))
         return np.column_stack((x_c, n_c)).astype(float), np.column_stack((x_s, n_s)).astype(float)
 
-    def make(rng: Rng, n: int, effect: float) -> Run:
-        back = draw(rng, LOOK_BACK, np.ones(LOOK_BACK))
+    def make(rng: Rng, back: int, n: int, effect: float) -> Run:
+        history = draw(rng, back, np.ones(back))
         c, s = draw(rng, n, np.where(np.arange(n) >= onset, effect, 1.0))
-        return Run(calibrate_counts(*back), c, s)
+        return Run(calibrate_counts(*history), c, s)
 
     return make
 
@@ -114,7 +119,7 @@ def counts_bound(rps: float, p: float, share: float = 0.1) -> Callable[[float], 
     return bound
 
 
-def gauge(phi: float, *, spikes: float = 0.0, sd: float = 0.05) -> Callable[[Rng, int, float], Run]:
+def gauge(phi: float, *, spikes: float = 0.0, sd: float = 0.05) -> Make:
     """Level 100 with a season and a shared AR(.9); own noise of each arm has this sd of the log."""
 
     def draw(rng: Rng, n: int) -> tuple[Array, Array]:
@@ -125,8 +130,8 @@ def gauge(phi: float, *, spikes: float = 0.0, sd: float = 0.05) -> Callable[[Rng
             arm[hit] *= 1 + rng.pareto(2.5, int(hit.sum()))
         return arms[0], arms[1]
 
-    def make(rng: Rng, n: int, effect: float) -> Run:
-        calibration = calibrate_gauge(*draw(rng, LOOK_BACK))
+    def make(rng: Rng, back: int, n: int, effect: float) -> Run:
+        calibration = calibrate_gauge_pair(*draw(rng, back))
         c, s = draw(rng, n)
         return Run(calibration, c * effect, s)
 
@@ -141,15 +146,15 @@ def gauge_bound(phi: float, sd: float = 0.05) -> Callable[[float], float]:
     return bound
 
 
-def pods(tau: float, *, count: int = 10, sd: float = 0.05, phi: float = 0.5) -> Callable[[Rng, int, float], Run]:
+def pods(tau: float, *, count: int = 10, sd: float = 0.05, phi: float = 0.5) -> Make:
     """One canary pod against the rest; every pod keeps an offset of tau standard deviations for good."""
 
-    def make(rng: Rng, n: int, effect: float) -> Run:
+    def make(rng: Rng, back: int, n: int, effect: float) -> Run:
         offsets = tau * sd * rng.normal(size=count)
-        history = [offset + sd * ar1(rng, LOOK_BACK, phi) for offset in offsets]
+        history = [offset + sd * ar1(rng, back, phi) for offset in offsets]
         floor = noise_floor(pod_offset_sd(history), count, 1, count - 1)
         rest = np.exp(np.mean(history[1:], axis=0))
-        calibration = calibrate_gauge(np.exp(history[0]), rest, floor=floor)
+        calibration = calibrate_gauge_pair(np.exp(history[0]), rest, floor=floor)
         shared = 100 * season(rng, n, 240, 0.3)
         new = tau * sd * rng.normal() + sd * ar1(rng, n, phi)  # the canary lands on a node of its own
         others = np.mean([offset + sd * ar1(rng, n, phi) for offset in offsets[1:]], axis=0)
@@ -159,7 +164,7 @@ def pods(tau: float, *, count: int = 10, sd: float = 0.05, phi: float = 0.5) -> 
     return make
 
 
-def latency(shock: float = 0.0, tail: bool = False) -> Callable[[Rng, int, float], Run]:
+def latency(shock: float = 0.0, tail: bool = False) -> Make:
     """Lognormal(4, 1) milliseconds, 20 canary and 180 stable requests a look; `shock`: sd of an arm's AR(.5) shift."""
 
     def histograms(rng: Rng, size: int, shift: Array, slow: bool) -> Array:
@@ -171,7 +176,7 @@ def latency(shock: float = 0.0, tail: bool = False) -> Callable[[Rng, int, float
         counted = np.bincount(buckets.ravel(), minlength=n * (len(EDGES) + 1))
         return counted.reshape(n, -1).astype(float)
 
-    def make(rng: Rng, n: int, effect: float) -> Run:
+    def make(rng: Rng, back: int, n: int, effect: float) -> Run:
         shifts = [shock * ar1(rng, n, 0.5) for _ in range(2)]
         harm = 0.0 if tail else math.log(effect)
         return Run(

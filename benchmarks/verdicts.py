@@ -26,7 +26,7 @@ from scipy.special import stdtr
 
 from analysis_service.core.statistics.kayenta_interval import NoInterval, shift_interval, shifted_z
 from benchmarks.verdict_batches import ALPHA, BETA, judge
-from benchmarks.verdict_scenarios import EDGES, Array, Scenario, scenarios
+from benchmarks.verdict_scenarios import EDGES, LOOK_BACK, Array, Scenario, scenarios
 
 RESULTS = Path(__file__).parent / "results"
 KAYENTA_FROM = 10  # looks before its interval means anything
@@ -113,7 +113,10 @@ def tally(scenario: Scenario, effect: float, given: argparse.Namespace) -> dict[
         numbers = range(start, min(start + size, given.runs))
         runs = [
             scenario.make(
-                np.random.default_rng([given.seed, zlib.crc32(scenario.name.encode()), n]), given.looks, effect
+                np.random.default_rng([given.seed, zlib.crc32(scenario.name.encode()), n]),
+                given.look_back,
+                given.looks,
+                effect,
             )
             for n in numbers
         ]
@@ -166,7 +169,7 @@ def goal(scenario: Scenario, effect: float, found: dict[str, Any], before: list[
         limit = 2.5 * found["bound"] if found["bound"] >= 10 else found["bound"] + 10
         if found["mean_delay"] > limit:
             missed.append("delay")
-    early = [one for one in before if _key(one) == (scenario.early, effect, OURS)]
+    early = [one for one in before if (one["scenario"], one["effect"], one["method"]) == (scenario.early, effect, OURS)]
     if scenario.onset and early:
         asked = True
         if found["mean_delay"] > LATE * early[0]["mean_delay"]:
@@ -215,34 +218,38 @@ def record(report: dict[str, Any]) -> None:
     rows = {_key(found): found for found in (json.loads(kept.read_text())["results"] if kept.exists() else [])}
     rows |= {_key(found): found for found in report["results"]}
     order = [scenario.name for scenario in scenarios(report["looks"])]
-    results = sorted(rows.values(), key=lambda found: (order.index(found["scenario"]), found["effect"]))
+    results = sorted(
+        rows.values(), key=lambda found: (order.index(found["scenario"]), found["effect"], -found["look_back"])
+    )
     kept.write_text(
         json.dumps({"benchmark": "verdicts", "looks": report["looks"], "results": results}, indent=1) + "\n"
     )
     lines = [
         f"# Verdicts at {report['looks']} looks",
         "",
-        f"`python -m benchmarks.verdicts --looks {report['looks']} --runs RUNS --seed SEED`, both in the table.",
+        f"`python -m benchmarks.verdicts --looks {report['looks']} --runs RUNS --seed SEED --look-back INTERVALS`,",
+        "all in the table; 720 intervals of 30 s are the product's own look-back of six hours.",
         "alpha = beta = 0.05. Errors are one standard error of the simulation. Effect 1 is A/A: every fail is false.",
         "At the margin every pass is false. Delays are looks from the onset to the alarm, of the runs that alarmed.",
         "Beside ours: canary over stable beyond 1 + margin more than 3 times; Kayenta's rank rule (98 % interval",
         "beyond a quarter of its estimate) and Welch's test at 5 %, both at every look. These do not tell a pass.",
         "",
-        "| " + " | ".join((*HEAD, "seed")) + " |",
-        "|" + "---|" * (len(HEAD) + 1),
-        *("| " + " | ".join((*row(result), str(result["seed"]))) + " |" for result in results),
+        "| " + " | ".join((*HEAD, "look-back", "seed")) + " |",
+        "|" + "---|" * (len(HEAD) + 2),
+        *("| " + " | ".join((*row(one), str(one["look_back"]), str(one["seed"]))) + " |" for one in results),
     ]
     (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
 
 
-def _key(result: dict[str, Any]) -> tuple[str, float, str]:
-    return result["scenario"], result["effect"], result["method"]
+def _key(result: dict[str, Any]) -> tuple[str, float, str, int]:
+    return result["scenario"], result["effect"], result["method"], result["look_back"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--looks", type=int, default=240)
+    parser.add_argument("--look-back", type=int, default=LOOK_BACK, help="intervals to calibrate on (default: 6 h)")
     parser.add_argument("--only", default="", help="scenarios whose name contains one of these words (a,b)")
     parser.add_argument("--effects", choices=("all", "aa", "harm"), default="all", help="aa: no harm only")
     parser.add_argument("--others", type=int, default=0, help="runs on which the other methods are shown too")
@@ -261,11 +268,12 @@ def main() -> None:
                 continue
             for method, found in tally(scenario, effect, given).items():
                 result = {"scenario": scenario.name, "effect": effect, "method": method, "seed": given.seed}
+                result["look_back"] = given.look_back
                 result |= summary(scenario, effect, found)
                 result["goal"] = goal(scenario, effect, result, results) if method == OURS else ""
                 results.append(result)
                 print(printed(row(result)), flush=True)
-    named = ("runs", "looks", "only", "effects", "others", "checked", "seed")
+    named = ("runs", "looks", "look_back", "only", "effects", "others", "checked", "seed")
     report = {
         "benchmark": "verdicts",
         **{name: getattr(given, name) for name in named},

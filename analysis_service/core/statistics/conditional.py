@@ -176,7 +176,7 @@ def dispersion(plan: Plan, state: CountState) -> float:
         return floor
     inside = state.square / state.expected
     if plan.calibration is not None and plan.calibration.sufficient:
-        inside /= 1.0 + 1.0 / math.sqrt(state.used)
+        inside /= 1.0 + math.sqrt((1.0 + state.used / state.expected) / state.used)
     correlated = plan.calibration is not None and plan.calibration.correlated
     return max(floor, inside, _long_run(state.blocks, correlated=correlated))
 

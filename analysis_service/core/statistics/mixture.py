@@ -28,7 +28,7 @@ NODES = 40  # Bernstein radius 1.8: interpolation error about 1.8 ** -40
 DISTANCES = 20
 NEAREST, FARTHEST = 0.02, 3.5  # log-ratio distances of the alternatives from the null
 LATE_NEAREST, LATE_FARTHEST = 0.3, 2.0  # of the copies that start later
-CAUCHY_SCALE = 0.7  # half of the prior weight lies within a factor of two
+CAUCHY_SCALE = 1.0  # half of a half-Cauchy's weight lies within a factor of e: few events only show large effects
 
 _max, _sum = np.maximum.reduce, np.add.reduce  # the methods of an array say the same in twice the time
 

@@ -9,11 +9,11 @@ only lowers the sum.
 
 import math
 
-FIRST = 0.4
+FIRST = 0.5
 PLANNED = 0.95  # share of the remaining weight that lies before the planned end
 SLOTS = 16
 DEFAULT_LOOKS = 240  # two hours at 30 s: assumed when the run is open-ended
-PER_PLAN = 40  # starts per planned duration
+PER_PLAN = 24  # starts per planned duration
 
 
 def log_weight(look: int, planned: int) -> float | None:
