@@ -128,11 +128,21 @@ class Comparer:
             return self._missed(run, task, held, base, answered, now)
         return await self._looked(run, task, metric, held, base, answered, now)
 
-    def unanswered(self, task: Task, message: str, cause: Cause) -> Measurement:
-        """A look that could not even be asked for, because a secret was missing."""
+    def unanswered(self, run: Run, task: Task, lost: NotAnswered) -> tuple[Measurement, tuple[Look, ...]]:
+        """A look that could not even be asked for, because a secret was missing.
+
+        Its settings may not be fixed yet, and cannot be: the look-back needs the secret, too.
+        """
+        from analysis_service.core.compare import looking
+
         now = self.clock.now()
         base = task.measurement or Measurement(Phase.RUNNING, task.ordinal, started_at=now)
-        return self._without_answer(task, base, message, cause, now)
+        looked = base.metadata.get(LAST_LOOK, "")
+        measurement = self._without_answer(task, base, lost.message, CAUSES.get(lost.kind, Cause.INTERNAL), now)
+        look = looking.missed(_number(looked), f"{lost.kind}: {lost.message}", base.started_at or now, now)
+        mark = _mark(look.number, now)
+        self._count_missed((run.id, task.name, task.ordinal), looked, look, mark, done=measurement.done)
+        return replace(measurement, metadata={**base.metadata, LAST_LOOK: mark, "looks": str(look.number)}), (look,)
 
     # one look
 
@@ -203,7 +213,7 @@ class Comparer:
 
         cause = CAUSES.get(lost.kind, Cause.INTERNAL)
         measurement = self._without_answer(task, base, lost.message, cause, at)
-        state, look = looking.missed(held.state, f"{lost.kind}: {lost.message}", base.started_at or at, at)
+        look = looking.missed(held.state.looks, f"{lost.kind}: {lost.message}", base.started_at or at, at)
         mark = _mark(look.number, at)
         metadata = {
             PLAN: _text(held.setup.plan),
@@ -212,11 +222,18 @@ class Comparer:
             "looks": str(look.number),
         }
         slot = (run.id, task.name, task.ordinal)
-        if measurement.done:
-            self._held.pop(slot, None)
-        else:
-            self._hold(slot, _Held(held.provider, held.setup, state, mark))
+        self._hold(slot, held)
+        self._count_missed(slot, held.looked, look, mark, done=measurement.done)
         return replace(measurement, metadata=metadata), (look,)
+
+    def _count_missed(self, slot: tuple[str, str, int], before: str, look: Look, mark: str, *, done: bool) -> None:
+        """The state after a missed look; one that does not belong to the look before it is forgotten."""
+        from analysis_service.core.compare import state as fold
+
+        held = self._held.pop(slot, None)
+        if held is not None and held.looked == before and not done:
+            state = fold.missed(held.state, fold.look_of(look))
+            self._hold(slot, _Held(held.provider, held.setup, state, mark))
 
     def _without_answer(self, task: Task, base: Measurement, message: str, cause: Cause, at: datetime) -> Measurement:
         from analysis_service.core.compare.telling import missed_text
@@ -386,6 +403,11 @@ def _text(plan: Plan) -> str:
 
 def _mark(number: int, at: datetime) -> str:
     return f"{number} {at.isoformat()}"
+
+
+def _number(mark: str) -> int:
+    """Of the last look; 0 before the first."""
+    return int(mark.split()[0]) if mark else 0
 
 
 def _seconds(length: timedelta) -> str:

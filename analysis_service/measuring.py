@@ -64,7 +64,8 @@ class Measurer:
             if not run.spec.strict:  # Argo ends the run at once
                 raise SecretMissing(secret_missing(run, metrics, self.clock.now()))
             lost = NotAnswered("SecretNotFound", metrics)
-            return [(task.name, await self._unresolved(run, task, lost, stored)) for task in step.measure], {}, {}
+            unread: Looks = {}
+            return [(t.name, await self._unresolved(run, t, lost, unread, stored)) for t in step.measure], unread, {}
         looks: Looks = {}
         one = len(step.measure) == 1
         if one:
@@ -111,12 +112,15 @@ class Measurer:
             return self.comparer.describe(metric, task.metric.interval)
         return self.asker.describe(metric.provider)
 
-    async def _unresolved(self, run: Run, task: Task, lost: NotAnswered, stored: StoredLooks) -> Measurement:
+    async def _unresolved(
+        self, run: Run, task: Task, lost: NotAnswered, looks: Looks, stored: StoredLooks
+    ) -> Measurement:
         """Strict mode without a secret: as if the provider had not answered."""
         if is_comparison(task.metric.metric):
             if task.op is Op.TERMINATE:  # nobody is asked for it
                 return (await self.comparer.measure(run, task, task.metric.metric, stored))[0]
-            return self.comparer.unanswered(task, lost.message, Cause.SECRET_NOT_FOUND)
+            measurement, looks[task.name, task.ordinal] = self.comparer.unanswered(run, task, lost)
+            return measurement
         return self._judged(run, task, task.metric.metric, lost)
 
     async def _measure(self, run: Run, task: Task, metric: Metric, looks: Looks, stored: StoredLooks) -> Measurement:

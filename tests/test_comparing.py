@@ -738,15 +738,53 @@ async def test_a_secret_is_filled_in_and_kept_out_of_what_is_stored() -> None:
     assert (await bench.until_done()).phase is Phase.SUCCESSFUL
 
 
-async def test_a_secret_that_is_gone_is_a_missed_look_in_strict_mode() -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_secret_that_is_gone_is_a_missed_look_in_strict_mode(restarts: bool) -> None:
+    """It is kept with its reason, costs no evidence, and the looks after it follow on its number."""
     bench = Bench(traffic(0.04, 0.04), (SECRETIVE,), strict=True, args=(TOKEN,), environ={VARIABLE: VALUE})
     await bench.advance(100)
-    before = len(await bench.looks())
+    assert [look.number for look in await bench.looks()] == [1, 2, 3]
     bench.environ.clear()
     bench.restart()  # secrets are remembered for a while
     await bench.advance(125)
     measurement = bench.run.results[0].measurements[-1]
     assert (measurement.phase, measurement.missed, measurement.cause) == (Phase.RUNNING, 1, Cause.SECRET_NOT_FOUND)
-    assert len(await bench.looks()) == before
+    missed = (await bench.looks())[-1]
+    assert (missed.number, measurement.metadata["looks"]) == (4, "4")
+    assert missed.data["missed"].startswith("SecretNotFound: ")
+    assert "dd" in missed.data["missed"]
+    assert "verdict" not in missed.data
+    bench.environ[VARIABLE] = VALUE
+    if restarts:
+        bench.restart()
+    run = await bench.until_done(restarts=restarts)
+    looks = await bench.looks()
+    assert run.phase is Phase.SUCCESSFUL, run.reason
+    assert [look.number for look in looks] == list(range(1, len(looks) + 1))
+    assert looks[4].data["evidence"]["canary_total"] == pytest.approx(10 * looks[4].data["elapsed_seconds"])
+
+
+@pytest.mark.parametrize(("limit", "phase"), [(0, Phase.ERROR), (4, Phase.RUNNING)])
+async def test_a_secret_that_never_was_there_is_a_missed_look_too(limit: int, phase: Phase) -> None:
+    """Settings are not fixed by it: the look-back that they may need waits for the secret."""
+    metric = replace(SECRETIVE, consecutive_error_limit=limit)
+    bench = Bench(traffic(0.04, 0.04), (metric,), strict=True, args=(TOKEN,))
+    await bench.create()
+    await bench.turn()
+    measurement = bench.run.results[0].measurements[-1]
+    (look,) = await bench.looks()
+    assert (measurement.phase, measurement.cause) == (phase, Cause.SECRET_NOT_FOUND)
+    assert (look.number, "SecretNotFound" in look.data["missed"]) == (1, True)
+    assert "compare.plan" not in measurement.metadata
+    if phase is Phase.RUNNING:
+        bench.environ[VARIABLE] = VALUE
+        assert (await bench.until_done()).phase is Phase.SUCCESSFUL
+
+
+async def test_a_comparison_is_terminated_without_its_secret() -> None:
+    bench = Bench(traffic(0.04, 0.04), (SECRETIVE,), strict=True, args=(TOKEN,), environ={VARIABLE: VALUE})
+    await bench.advance(100)
+    bench.environ.clear()
+    bench.restart()
     run = await bench.terminated()
     assert (run.phase, run.results[0].cause) == (Phase.INCONCLUSIVE, Cause.TERMINATED)

@@ -53,10 +53,10 @@ def look(
     )
 
 
-def missed(before: State, why: str, started: datetime, at: datetime) -> tuple[State, StoredLook]:
-    """The look whose query failed."""
-    taken = Look(number=before.looks + 1, at=at, missed=why, elapsed_seconds=(at - started).total_seconds())
-    return state.missed(before, taken), state.stored(taken, None)
+def missed(before: int, why: str, started: datetime, at: datetime) -> StoredLook:
+    """The look whose query failed, or could not be asked. before: how many looks came before it."""
+    taken = Look(number=before + 1, at=at, missed=why, elapsed_seconds=(at - started).total_seconds())
+    return state.stored(taken, None)
 
 
 def warm_up() -> None:
