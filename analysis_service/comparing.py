@@ -126,7 +126,14 @@ class Comparer:
         answered = await self._answers(run, task, held.setup.spec)
         if isinstance(answered, NotAnswered):
             return self._missed(run, task, held, base, answered, now)
-        return await self._looked(run, task, metric, held, base, answered, now)
+        from analysis_service.core.compare import state as fold
+
+        since = (now - (base.started_at or now)).total_seconds()
+        judged = fold.is_judged(held.setup, held.state, since)
+        if judged and not fold.is_whole(held.setup, held.state):
+            state = await self._rebuilt(run, task, held.setup, held.looked, stored)
+            held = _Held(held.provider, held.setup, state, held.looked)
+        return await self._looked(run, task, metric, held, base, answered, now, judged=judged)
 
     def unanswered(self, run: Run, task: Task, lost: NotAnswered) -> tuple[Measurement, tuple[Look, ...]]:
         """A look that could not even be asked for, because a secret was missing.
@@ -155,6 +162,8 @@ class Comparer:
         base: Measurement,
         readings: interval.Readings,
         at: datetime,
+        *,
+        judged: bool,
     ) -> tuple[Measurement, tuple[Look, ...]]:
         from analysis_service.core.compare import looking
 
@@ -162,7 +171,7 @@ class Comparer:
         started = base.started_at or at
         found = await self._judge(
             lambda: looking.look(setup, metric, held.state, _memory(base), readings, started, at),
-            heavy=spec.once or spec.test in _IN_THREAD,
+            heavy=(spec.once and judged) or spec.test in _IN_THREAD,
         )
         metadata = {PLAN: _text(setup.plan), **base.metadata, READINGS: interval.dump(found.memory)}
         slot = (run.id, task.name, task.ordinal)
@@ -293,18 +302,25 @@ class Comparer:
             setup = fold.Setup(task.name, spec, plan)
         if held is not None and held.looked == looked:
             return _Held(metric.provider, setup, held.state, looked)
-        looks: list[Look] = []
-        if looked:
-            page = await stored(run.id, task.name, task.ordinal, PAGE)
+        return _Held(metric.provider, setup, await self._rebuilt(run, task, setup, looked, stored), looked)
+
+    async def _rebuilt(self, run: Run, task: Task, setup: "Setup", looked: str, stored: StoredLooks) -> "State":
+        """The whole state, from the looks as they were saved."""
+        from analysis_service.core.compare import state as fold
+
+        if not looked:
+            return fold.begin(setup)
+        page = await stored(run.id, task.name, task.ordinal, PAGE)
+        looks = list(page.items)
+        while page.next_key:
+            page = await stored(run.id, task.name, task.ordinal, PAGE, page.next_key)
             looks += page.items
-            while page.next_key:
-                page = await stored(run.id, task.name, task.ordinal, PAGE, page.next_key)
-                looks += page.items
-        state = await asyncio.to_thread(fold.rebuild, setup, looks) if looks else fold.begin(setup)
-        return _Held(metric.provider, setup, state, looked)
+        return await asyncio.to_thread(fold.rebuild, setup, looks)
 
     def _hold(self, slot: tuple[str, str, int], held: _Held) -> None:
-        self._held[slot] = held
+        from analysis_service.core.compare import state as fold
+
+        self._held[slot] = _Held(held.provider, held.setup, fold.shortened(held.setup, held.state), held.looked)
         self._held.move_to_end(slot)
         if len(self._held) > KEPT_STATES:
             self._held.popitem(last=False)

@@ -1,5 +1,7 @@
 """What one look of a statistical metric costs, per test: microseconds and kilobytes of state.
 
+Tests of fixed size only collect between their planned times: their state is measured at its largest over 10,000 looks.
+
     python -m benchmarks.looks [--looks N]
 
 `fold` is update and the evidence that decides; `interval` is what the confidence sequence adds, for the report; both
@@ -12,8 +14,10 @@ import time
 from datetime import UTC, datetime
 from statistics import median
 
+import msgspec
 import numpy as np
 
+from analysis_service.core.compare import fixed
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram, Look, Samples
 from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 from analysis_service.core.statistics.registry import families
@@ -21,6 +25,7 @@ from benchmarks.verdict_scenarios import EDGES
 
 GOALS = {"sequential-rate-ratio": 50.0, "sequential-t": 50.0, "sequential-histogram": 2000.0}  # microseconds
 STATE_KB = 64.0
+FIXED_LOOKS = 10_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +38,22 @@ def arms(shape: type, rng: np.random.Generator) -> tuple[ArmData, ArmData]:
         return Samples(tuple(rng.lognormal(3, 1, 20).tolist())), Samples(tuple(rng.lognormal(3, 1, 180).tolist()))
     rows = [np.histogram(rng.lognormal(4, 1, n), (0.0, *EDGES, np.inf))[0].astype(float) for n in (20, 180)]
     return Histogram(EDGES, tuple(rows[0].tolist())), Histogram(EDGES, tuple(rows[1].tolist()))
+
+
+def fixed_size(rng: np.random.Generator, looks: int) -> dict[str, dict[str, float]]:
+    """The state that is kept between the looks of a test that is judged at its deadline, at its largest."""
+    results = {}
+    for name in ("mann-whitney", "fisher-exact"):
+        state, largest, folds = fixed.begin(), 0, []
+        for k in range(1, looks + 1):
+            look = Look(k, START, *arms(Gauge if name == "mann-whitney" else Counts, rng))
+            began = time.perf_counter_ns()
+            state = fixed.shortened(fixed.update(state, look))
+            folds.append((time.perf_counter_ns() - began) / 1000)
+            largest = max(largest, len(msgspec.json.encode(state)) if k < 2 * fixed.KEPT or k == looks else 0)
+        results[name] = {"fold_us": median(folds), "state_kb": largest / 1024}
+        print(f"{name:<24}{median(folds):>9.1f}{'-':>13}{largest / 1024:>10.1f}{'-':>9}")
+    return results
 
 
 def main() -> None:
@@ -70,6 +91,7 @@ def main() -> None:
         results[name] = found
         goal = GOALS.get(name)
         print(f"{name:<24}{found['fold_us']:>9.1f}{found['interval_us']:>13.1f}{size:>10.1f}{goal or '-':>9}")
+    results |= fixed_size(rng, FIXED_LOOKS)
     print(
         json.dumps(
             {"benchmark": "looks", "looks": looks, "state_goal_kb": STATE_KB, "goals_us": GOALS, "results": results}

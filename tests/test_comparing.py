@@ -788,3 +788,44 @@ async def test_a_comparison_is_terminated_without_its_secret() -> None:
     bench.restart()
     run = await bench.terminated()
     assert (run.phase, run.results[0].cause) == (Phase.INCONCLUSIVE, Cause.TERMINATED)
+
+
+@pytest.mark.parametrize(
+    ("metric", "restart_at"),
+    [
+        (gauge(interval="1s", maxDuration="10000s", test="mann-whitney", failAt="noharm"), 0),
+        (gauge(interval="1s", maxDuration="10000s", test="kayenta", margin=None), 7_000),
+        (
+            gauge(
+                interval="1s", maxDuration="10000s", test="welch", looks=3, spending="pocock", margin={"relative": 1e-4}
+            ),
+            0,
+        ),
+    ],
+    ids=["mann-whitney", "kayenta and a restart", "welch in three looks"],
+)
+async def test_ten_thousand_looks_of_a_fixed_test_need_64_kilobytes(metric: Metric, restart_at: int) -> None:
+    """Its values are dropped and read again from the stored looks when they are wanted; the verdict rests on all."""
+    bench = Bench(levels("same"), (metric,))
+    await bench.create()
+    largest = 0
+    while not bench.run.phase.done:
+        assert bench.measurer is not None
+        step = await bench.turn()
+        for held in bench.measurer.comparer._held.values():
+            largest = max(largest, len(msgspec.json.encode(held.state)))
+        bench.clock.at = max(bench.clock.at, step.wake_at or bench.clock.at)
+        if restart_at and (bench.clock.at - START).total_seconds() == restart_at:
+            bench.restart()
+    assert 20_000 < largest <= 64 << 10
+    looks: list[Look] = []
+    page = await bench.store.list_looks("id", "errors", 0, 500)
+    looks += page.items
+    while page.next_key:
+        page = await bench.store.list_looks("id", "errors", 0, 500, page.next_key)
+        looks += page.items
+    assert len(looks) == 10_001
+    assert looks[-1].data["comparison"]["canary_n"] == 10_001
+    *_, (last, told) = fold.replay(setup_of(bench.run), looks)
+    assert told is not None
+    assert fold.stored(fold.look_of(last), told) == looks[-1]

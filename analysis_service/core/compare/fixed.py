@@ -1,7 +1,9 @@
 """Tests of fixed size as folds: looks are collected, and judged once at the deadline, or at planned times under a
 spending rule.
 
-They need scipy, and milliseconds: whoever has a loop to keep turning asks from a thread.
+They need scipy, and milliseconds: whoever has a loop to keep turning asks from a thread. They need every look, too, but
+only at their planned times: between these a state of many looks is kept `short`, and made anew from the stored looks
+when it is wanted whole.
 """
 
 import math
@@ -15,14 +17,20 @@ from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Look
 from analysis_service.core.statistics.plan import Plan
 from analysis_service.core.statistics.verdict import VerdictState
 
+KEPT = 1_000  # looks whose values stay in a state: 40 KB as JSON, and two thousand floats
+
 
 class Collected(msgspec.Struct, frozen=True):
-    """One number per look and arm (NaN where there was none), and the sums of counts. judged: planned times so far."""
+    """One number per look and arm (NaN where there was none), and the sums of counts. judged: planned times so far.
+
+    whole: False for a state that was shortened, which has the sums only.
+    """
 
     canary: tuple[float, ...] = ()
     stable: tuple[float, ...] = ()
     counts: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     judged: int = 0
+    whole: bool = True
 
 
 def begin() -> Collected:
@@ -34,28 +42,38 @@ def update(state: Collected, look: Look) -> Collected:
     if isinstance(look.canary, Counts) and isinstance(look.stable, Counts):
         c, s = look.canary, look.stable
         counts = (counts[0] + c.events, counts[1] + c.total, counts[2] + s.events, counts[3] + s.total)
+    if not state.whole:
+        return msgspec.structs.replace(state, counts=counts)
     return Collected((*state.canary, _number(look.canary)), (*state.stable, _number(look.stable)), counts, state.judged)
 
 
-def due(spec: Spec, look: Look) -> int:
-    """How many of the planned times have come, this look included."""
+def shortened(state: Collected) -> Collected:
+    """The state as it is kept until the next look: without its values where they are many."""
+    return Collected((), (), state.counts, state.judged, whole=False) if len(state.canary) > KEPT else state
+
+
+def due(spec: Spec, elapsed_seconds: float) -> int:
+    """How many of the planned times have come."""
     planned = spec.planned or 1
     if spec.max_duration is None:
         return 0
-    share = look.elapsed_seconds / spec.max_duration.total_seconds()
+    share = elapsed_seconds / spec.max_duration.total_seconds()
     return min(math.floor(share * planned + 1e-9), planned)
 
 
 def judged(state: Collected, spec: Spec, look: Look) -> Collected:
-    return msgspec.structs.replace(state, judged=max(state.judged, due(spec, look)))
+    return msgspec.structs.replace(state, judged=max(state.judged, due(spec, look.elapsed_seconds)))
 
 
 def decide(
     name: str, spec: Spec, plan: Plan, state: Collected, before: VerdictState, look: Look
 ) -> tuple[Comparison | None, VerdictState]:
-    """The answer at a planned time, None in between, and the verdict that stands after it. Harm once shown stays."""
+    """The answer at a planned time, None in between, and the verdict that stands after it. Harm once shown stays.
+
+    At a planned time of a test of single values (all but counts) `state` must be whole.
+    """
     after = msgspec.structs.replace(before, looks=before.looks + 1)
-    planned, now = spec.planned or 1, due(spec, look)
+    planned, now = spec.planned or 1, due(spec, look.elapsed_seconds)
     if now <= state.judged:
         return None, after
     found = _ask(name, spec, plan, state, now, planned)

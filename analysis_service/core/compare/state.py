@@ -99,6 +99,21 @@ def step(setup: Setup, state: State, look: Look) -> tuple[State, Told]:
     return folded, Told(look, folded.verdict, evidence, comparison, split, misrouted, folded.gap)
 
 
+def is_judged(setup: Setup, state: State, elapsed_seconds: float) -> bool:
+    """Whether a look at that time is judged, and not only counted; every look of a sequential test is."""
+    return not setup.spec.once or fixed.due(setup.spec, elapsed_seconds) > state.test.judged
+
+
+def shortened(setup: Setup, state: State) -> State:
+    """The state as it is kept between looks: at most 64 KB. It lacks nothing while `is_whole` says so."""
+    return replace(state, test=fixed.shortened(state.test)) if setup.spec.once else state
+
+
+def is_whole(setup: Setup, state: State) -> bool:
+    """Whether `state` can be judged; if not, `rebuild` gives one that can."""
+    return not setup.spec.once or state.test.whole
+
+
 def evidence_of(setup: Setup, state: State) -> Evidence | None:
     """The evidence so far, without another look; None for tests of fixed size."""
     return None if setup.spec.once else family_of(setup).assess(setup.plan, state.test)
