@@ -48,6 +48,7 @@ PLAN = "compare.plan"  # metadata: the settings, fixed before the first look
 LAST_LOOK = "compare.lastLook"  # metadata: number and time of the last look: says which state belongs to it
 FORECAST = "forecast"
 GUARANTEE = "guarantee"
+SAMPLE_RATIO = "sampleRatio"  # metadata: whether routing delivers the configured share, as of the last look
 KEPT_STATES = 20_000  # comparisons whose state is kept in memory; beyond that it is read from the store again
 PAGE = 500
 _STARTED = "scrape.started"
@@ -96,7 +97,11 @@ class Comparer:
             spec = parse(written, timedelta(seconds=1))  # the metric's own interval is judged with the metric
         except SpecError as error:
             return [f"compare: {error}"]
-        found = (f"arms.{ask.arm}, {ask.part}: {text}" for ask in spec.asks for text in self.asker.check(ask.union))
+        found = (
+            f"{f'arms.{ask.arm}, ' if ask.arm else ''}{ask.part}: {text}"
+            for ask in spec.questions
+            for text in self.asker.check(ask.union)
+        )
         return list(dict.fromkeys(found))
 
     def describe(self, metric: Metric, every: timedelta | None) -> Mapping[str, str]:
@@ -107,8 +112,9 @@ class Comparer:
         except SpecError:
             return {}
         told = {"test": spec.test, **({"note": "; ".join(spec.notes)} if spec.notes else {})}
-        for ask in spec.asks:
-            told |= {f"{ask.arm}.{ask.part}.{key}": text for key, text in self.asker.describe(ask.union).items()}
+        for ask in spec.questions:
+            part = f"{ask.arm}.{ask.part}" if ask.arm else ask.part
+            told |= {f"{part}.{key}": text for key, text in self.asker.describe(ask.union).items()}
         return told
 
     async def measure(
@@ -183,6 +189,7 @@ class Comparer:
             LAST_LOOK: _mark(found.look.number, at),
             "looks": str(found.look.number),
             GUARANTEE: found.guarantee,
+            **({SAMPLE_RATIO: found.sample_ratio} if found.sample_ratio else {}),
         }
         if found.outlook:
             metadata.setdefault(FORECAST, found.outlook)
@@ -337,15 +344,21 @@ class Comparer:
     # asking
 
     async def _answers(self, run: Run, task: Task, spec: Spec) -> "interval.Readings | NotAnswered":
-        """Every query's answer; the first failure in the order of the spec if there is one."""
-        found = await asyncio.gather(*(self._ask(run, task, ask) for ask in spec.asks), return_exceptions=True)
+        """Every query's answer; the first failure in the order of the spec if there is one.
+
+        The configured share of traffic is no evidence: a look goes without it where it cannot be had.
+        """
+        found = await asyncio.gather(*(self._ask(run, task, ask) for ask in spec.questions), return_exceptions=True)
         readings: dict[tuple[str, str], Reading] = {}
-        for ask, one in zip(spec.asks, found, strict=True):
-            if isinstance(one, ProviderError):
+        for ask, one in zip(spec.questions, found, strict=True):
+            if isinstance(one, ProviderError) and ask is spec.weight:
+                readings[ask.arm, ask.part] = Reading()
+            elif isinstance(one, ProviderError):
                 return NotAnswered(type(one).__name__, f"{ask.arm}, {ask.part}: {one}")
-            if isinstance(one, BaseException):
+            elif isinstance(one, BaseException):
                 raise one
-            readings[ask.arm, ask.part] = one
+            else:
+                readings[ask.arm, ask.part] = one
         return readings
 
     async def _ask(self, run: Run, task: Task, ask: Ask) -> Reading:

@@ -655,6 +655,101 @@ async def test_misrouted_traffic_is_said() -> None:
     assert (await bench.looks())[-1].data["split"]["canary_share"] == 0.5
 
 
+def routed(weight: Callable[[float], float | None], delivered: Callable[[float], float]) -> Source:
+    """A hundred requests a second, of which the canary gets `delivered` percent; the router tells `weight`."""
+
+    def source(query: str, seconds: float) -> Answer:
+        if query == "weight":
+            told = weight(seconds)
+            if told is None:
+                raise Unreachable("connection refused")
+            return Answer(told, f"{told:g}")
+        arm, what = query.split()
+        shares = (delivered(second) / 100 for second in range(int(seconds)))
+        requests = sum(100 * (share if arm == "canary" else 1 - share) for share in shares)
+        return vector((f"{arm}-1", requests if what == "requests" else 0.04 * requests))
+
+    return source
+
+
+def steps(*at: tuple[float, float]) -> Callable[[float], float]:
+    """Percent by second: the last step that has begun."""
+    return lambda second: [percent for begin, percent in at if begin <= second][-1]
+
+
+ROLLOUT = steps((0, 5), (95, 20), (210, 50))
+FROM_ROUTER = {SCRIPTED: {"query": "weight"}}
+
+
+@pytest.mark.parametrize(
+    ("weight", "delivered", "said", "percents", "unused"),
+    [
+        # as configured, whatever the steps: no look's traffic is held against another step's share
+        (ROLLOUT, ROLLOUT, "evidence against that none", [5, 5, 5, 20, 20, 20, 50, 50, 50, 50], [4, 7]),
+        # the second step never reached the router
+        (
+            ROLLOUT,
+            steps((0, 5), (210, 50)),
+            "evidence against that 1 in more than a million",
+            [5, 5, 5, 20, 20, 20, 50, 50, 50, 50],
+            [4, 7],
+        ),
+        # the router cannot be asked for a while: looks go on without
+        (
+            lambda second: None if 100 <= second < 190 else ROLLOUT(second),
+            ROLLOUT,
+            "evidence against that none",
+            [5, 5, 5, None, None, None, 50, 50, 50, 50],
+            [7],
+        ),
+        # nor ever
+        (lambda second: None, ROLLOUT, "no configured share known", [None] * 10, []),
+        # nor with an answer that is no share
+        (lambda second: 250.0, ROLLOUT, "no configured share known", [None] * 10, []),
+    ],
+    ids=["delivered", "a step is lost", "a gap", "never", "nonsense"],
+)
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_share_that_changes_is_asked_for_at_every_look(
+    weight: Callable[[float], float | None],
+    delivered: Callable[[float], float],
+    said: str,
+    percents: list[float | None],
+    unused: list[int],
+    restarts: bool,
+) -> None:
+    metric = comparison(canaryWeightFrom=FROM_ROUTER, maxDuration="5m", minBake=1, failAt="margin")
+    bench = Bench(routed(weight, delivered), (metric,))
+    run = await bench.until_done(restarts=restarts)
+    looks = await bench.looks()
+    assert run.phase is Phase.SUCCESSFUL, run.reason
+    assert [look.data.get("weight_percent") for look in looks] == percents
+    assert [look.number for look in looks if "weight-changed" in look.data.get("flags", ())] == unused
+    assert not any(look.data.get("missed") for look in looks)
+    measurement = run.results[0].measurements[-1]
+    assert said in measurement.metadata["sampleRatio"]
+    assert ("The canary gets" in run.reason) == ("million" in said)
+    replayed = [fold.stored(fold.look_of(look), told) for look, told in fold.replay(setup_of(run), looks)]
+    assert replayed == looks
+
+
+async def test_the_configured_share_is_told_with_what_was_delivered() -> None:
+    """Over the same requests: an average where it changed, and what it is now."""
+    metric = comparison(canaryWeightFrom=FROM_ROUTER, maxDuration="5m", minBake=1, failAt="margin")
+    run = await Bench(routed(ROLLOUT, ROLLOUT), (metric,)).until_done()
+    # three looks of 5 %, two of 20 %, three of 50 %
+    assert "Routed: 25.6% to the canary, configured 25.6% on average, 50% now." in run.reason
+    constant = comparison(canaryWeight="20", maxDuration="5m", minBake=1, failAt="margin")
+    bench = Bench(routed(lambda second: None, steps((0, 20))), (constant,))
+    run = await bench.until_done()
+    assert "Routed: 20% to the canary, configured 20%." in run.reason
+    assert {look.data["weight_percent"] for look in await bench.looks()} == {20.0}
+    without = await Bench(routed(lambda second: None, steps((0, 20))), (comparison(maxDuration="5m"),)).until_done()
+    assert "Routed" not in without.reason
+    told = without.results[0].measurements[-1].metadata["sampleRatio"]
+    assert told == "20% of the traffic to the canary; no configured share known"
+
+
 async def test_calibration_is_asked_once_and_kept() -> None:
     asked: list[str] = []
 

@@ -163,7 +163,8 @@ def _compare(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
         length = spec.get(field)
         if isinstance(length, str) and OPEN not in length and not _is_duration(length):
             yield "BadDuration", f"{path}.{field}", f"want a Go duration such as 20m; got '{echo(length)}'", ""
-    for field, low, high in (("alpha", 0.0, 0.5), ("beta", 0.0, 0.5), ("minBake", 0.0, 1.0)):
+    limits = (("alpha", 0.0, 0.5), ("beta", 0.0, 0.5), ("minBake", 0.0, 1.0), ("canaryWeight", 0.0, 100.0))
+    for field, low, high in limits:
         number = _number(spec.get(field))
         if number is not None and not low <= number <= high:
             yield "OutOfRange", f"{path}.{field}", f"want {low:g}..{high:g}, got {number:g}", ""
@@ -171,7 +172,7 @@ def _compare(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
     if failures is not None and str(failures) not in ("0", ""):
         text = f"a comparison is one measurement: with failureLimit {echo(str(failures))} it can never fail"
         yield "CannotFail", f"{metric_path}.failureLimit", text, "Leave failureLimit out."
-    for data in ("histogram", "gauge"):
+    for data in ("histogram", "gauge", "canaryWeightFrom"):
         if isinstance(spec.get(data), Mapping):
             yield from _nested(spec[data], f"{path}.{data}")
     for part, union in (spec.get("counts") or {}).items():

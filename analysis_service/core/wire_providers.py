@@ -408,6 +408,9 @@ COMPARE = Object(
         "canaryWeight": _ours(
             _OUR_NUMBER, "percent of the traffic that the canary should get; a sentence tells where routing differs"
         ),
+        "canaryWeightFrom": _ours(
+            _PROVIDER, "asked at every look for that percentage, where it changes during the run: one number, 0 to 100"
+        ),
         "groups": _ours(ListOf(_TEXT), "score groups (kayenta)"),
         "kayenta": _ours(Anything(mapping=True), "analysisConfigurations.canary of a Kayenta config"),
     },

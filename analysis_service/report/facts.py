@@ -48,9 +48,14 @@ def facts(comparison: Comparison, *, done: bool) -> list[Fact]:
         found += _basis(comparison, evidence)
     if "canary_share" in comparison.split:
         text = percent(comparison.split["canary_share"])
-        if "configured" in comparison.split:
+        if "configured" not in comparison.split:
+            text += "; no configured share known"
+        else:
             odds = one_in(comparison.split.get("log_e", 0.0))
-            text += f"; configured {percent(comparison.split['configured'])}, evidence against that {odds}"
+            wanted = percent(comparison.split["configured"])
+            if "configured_now" in comparison.split:
+                wanted += f" on average ({percent(comparison.split['configured_now'])} now)"
+            text += f"; configured {wanted}, evidence against that {odds}"
         found.append(("Canary's share of traffic", text))
     decided = comparison.verdict is not None and comparison.verdict.outcome != ""
     if evidence is not None and plan is not None and not done and not decided:

@@ -35,6 +35,7 @@ class ArmMemory(msgspec.Struct, frozen=True, omit_defaults=True):
 class Memory(msgspec.Struct, frozen=True, omit_defaults=True):
     canary: ArmMemory = ArmMemory()
     stable: ArmMemory = ArmMemory()
+    weight: float | None = None  # the canary's configured percentage of traffic at the last readings
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -44,6 +45,7 @@ class Interval(msgspec.Struct, frozen=True):
     stable: ArmData | None
     flags: tuple[str, ...]
     first: bool = False
+    weight_percent: float | None = None
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -61,6 +63,27 @@ def load(text: str) -> Memory:
 
 def take(spec: Spec, memory: Memory, readings: Readings, at: float) -> tuple[Memory, Interval]:
     """One look's data. at: unix seconds of the readings. Never raises for data."""
+    after, found = _take(spec, memory, readings, at)
+    weight, flags = spec.canary_weight, found.flags
+    if spec.weight is not None:
+        weight = _weight(readings.get((spec.weight.arm, spec.weight.part)))
+        after = msgspec.structs.replace(after, weight=weight)
+        if weight is None:
+            flags = (*flags, "no-weight")
+        elif weight != memory.weight:
+            flags = (*flags, hygiene.WEIGHT_CHANGED)
+    return after, msgspec.structs.replace(found, weight_percent=weight, flags=flags)
+
+
+def _weight(reading: Reading | None) -> float | None:
+    """The configured percentage; None unless it is one number that can be one."""
+    if reading is None or len(reading.series) != 1 or reading.histograms:
+        return None
+    value = reading.series[0].value
+    return value if value is not None and 0.0 <= value <= 100.0 else None
+
+
+def _take(spec: Spec, memory: Memory, readings: Readings, at: float) -> tuple[Memory, Interval]:
     canary_memory, canary, canary_flags = _arm(spec, CANARY, memory.canary, readings, at)
     if spec.single_arm:
         after = Memory(canary_memory)

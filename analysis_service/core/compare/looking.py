@@ -23,6 +23,7 @@ class Looked:
     ending: Ending | None = None
     guarantee: str = ""
     outlook: str = ""
+    sample_ratio: str = ""
 
 
 def look(
@@ -39,6 +40,7 @@ def look(
         at=at,
         canary=found.canary,
         stable=found.stable,
+        weight_percent=found.weight_percent,
         flags=found.flags,
         elapsed_seconds=(at - started).total_seconds(),
     )
@@ -50,6 +52,7 @@ def look(
         telling.after_look(setup, metric, told, over=over),
         telling.guarantee(told),
         telling.outlook(setup, told),
+        telling.sample_ratio(told),
     )
 
 

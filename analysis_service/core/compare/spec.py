@@ -23,6 +23,7 @@ NAME = "compare"
 READINGS = "compare.readings"  # metadata of a measurement: what the next look needs of the raw answers before it
 CANARY, STABLE = "canary", "stable"
 EVENTS, TOTALS, BUCKETS, LEVEL = "events", "totals", "buckets", "level"
+WEIGHT = "canaryWeight"  # the part of the one question that is about neither arm
 
 Shape = Literal["counts", "histogram", "gauge"]
 Until = Literal["verdict", "terminated"]
@@ -92,6 +93,8 @@ class Spec:
     spending: Literal["obrien-fleming", "pocock"] | None
     kayenta: Mapping[str, Any]
     lookback: timedelta  # history for a calibration
+    canary_weight: float | None = None  # the canary's configured percentage of traffic, if it is always the same
+    weight: Ask | None = None  # asked for it at every look, where it is not
     notes: tuple[str, ...] = ()
 
     @property
@@ -103,6 +106,11 @@ class Spec:
     def once(self) -> bool:
         """Whether the test is of fixed size: it decides at planned looks only."""
         return self.test in FIXED or self.test == KAYENTA
+
+    @property
+    def questions(self) -> tuple[Ask, ...]:
+        """All that is asked at a look."""
+        return self.asks if self.weight is None else (*self.asks, self.weight)
 
 
 def comparison_of(provider: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -138,8 +146,8 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
     longest = _duration(written, "maxDuration")
     if longest is None and until == "verdict":
         raise SpecError("maxDuration is missing: undecided then is Inconclusive")
-    share = _number(written, "canaryWeight", low=0.0, high=100.0)
-    if test == SAMPLE_RATIO and not share:
+    share, weight = _number(written, WEIGHT, low=0.0, high=100.0), _weight(written, shape)
+    if test == SAMPLE_RATIO and not share and weight is None:
         raise SpecError("canaryWeight is missing: the percent of the traffic that the canary should get")
     planned, spending = _planned(written, test, longest)
     asks, notes = _asks(written, shape, arms, interval, single=single)
@@ -179,6 +187,8 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
         spending=spending,
         kayenta=kayenta,
         lookback=_duration(written, "lookback") or LOOKBACK,
+        canary_weight=share,
+        weight=weight,
         notes=notes,
     )
 
@@ -299,6 +309,22 @@ def _asks(
     if len({ask.growth is None for ask in asks}) > 1:
         raise SpecError("events and totals must both be counters, or both the growth of one interval (cumulative)")
     return tuple(asks), tuple(notes)
+
+
+def _weight(written: Mapping[str, Any], shape: Shape) -> Ask | None:
+    union = written.get("canaryWeightFrom")
+    if union is None:
+        return None
+    if written.get(WEIGHT) is not None:
+        raise SpecError("canaryWeight and canaryWeightFrom are both set; keep one of them")
+    if shape == "gauge":
+        raise SpecError("canaryWeightFrom: a gauge counts no requests, so no share of them can be told; leave it out")
+    if not isinstance(union, Mapping) or len(union) != 1:
+        raise SpecError("canaryWeightFrom: exactly one provider is wanted")
+    try:
+        return Ask("", WEIGHT, _as_values(resolve_arm(union, {})), 1.0)
+    except ArgumentError as error:
+        raise SpecError(f"canaryWeightFrom: {error}; the share is the run's, not an arm's") from None
 
 
 def _as_values(union: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -37,6 +37,8 @@ def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Endin
     text = _sentence(setup, told, ends=ends and not (failed or passed))
     if told.misrouted:
         text += f" {_routing(told)}"
+    elif "configured" in told.split:
+        text += f" Routed: {100 * told.split['canary_share']:.3g}% to the canary, configured {_configured(told)}."
     value = shown(told.evidence) if told.evidence is not None else _effect_of(told)
     if failed:
         return Ending(Phase.FAILED, Cause.HARM_SHOWN, value, text)
@@ -198,11 +200,28 @@ def _time(seconds: float) -> str:
 
 
 def _routing(told: Told) -> str:
-    share, wanted = told.split.get("canary_share", 0.0), told.split.get("configured", 0.0)
-    chance = sentence.odds(told.split.get("log_e", 0.0))
+    share, chance = told.split.get("canary_share", 0.0), sentence.odds(told.split.get("log_e", 0.0))
     return (
-        f"The canary gets {100 * share:.3g}% of the traffic; configured are {100 * wanted:.3g}% ({chance} by chance)."
+        f"The canary gets {100 * share:.3g}% of the traffic; configured are {_configured(told)} ({chance} by chance)."
     )
+
+
+def _configured(told: Told) -> str:
+    """The configured share; where it changed, what it was over the same requests, and what it is now."""
+    wanted, now = told.split.get("configured", 0.0), told.split.get("configured_now")
+    return f"{100 * wanted:.3g}%" + (f" on average, {100 * now:.3g}% now" if now is not None else "")
+
+
+def sample_ratio(told: Told) -> str:
+    """Whether routing delivers the configured share, in words; "" where nothing counts requests."""
+    share = told.split.get("canary_share")
+    if share is None:
+        return ""
+    found = f"{100 * share:.3g}% of the traffic to the canary"
+    if "configured" not in told.split:
+        return f"{found}; no configured share known"
+    against = sentence.odds(told.split.get("log_e", 0.0))
+    return f"{found}; configured {_configured(told)}; evidence against that {against}"
 
 
 def _without_data(metric: Metric, value: str, text: str) -> Ending:

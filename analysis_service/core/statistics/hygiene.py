@@ -4,6 +4,7 @@ Rules (each has a test): not-a-number, infinite or negative values are dropped a
 (0/0 is not 0); a counter that fell was reset and counts from zero; a pod is first seen without a difference; pods
 younger than the warm-up are left out; the same source timestamp twice is one sample; events above the total are
 clamped; a cumulative histogram must not fall; edges that only one arm has are merged away.
+`WEIGHT_CHANGED` marks an interval whose configured share of traffic is not known to be one.
 Flags that start with "bad-" say that the data was wrong, and count towards the bad-data limit (see `verdict`).
 """
 
@@ -14,6 +15,8 @@ from itertools import pairwise
 import msgspec
 
 from .looks import ABSURD, Counts, Gauge, Histogram, Samples
+
+WEIGHT_CHANGED = "weight-changed"  # the configured share was not the same at both ends of the interval
 
 
 class PodValue(msgspec.Struct, frozen=True, omit_defaults=True):

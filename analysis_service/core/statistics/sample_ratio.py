@@ -1,7 +1,8 @@
 """sample-ratio: does traffic reach the arms in the configured shares? Always on, reported, never a verdict.
 
 Dirichlet-multinomial e-process: E = B(a + S) / B(a) / prod theta^S with a = CONCENTRATION * theta. When the
-configured share changes, a new factor starts; products of e-values of successive stretches stay valid.
+configured share changes, a new factor starts; products of e-values of successive stretches stay valid. An interval
+within which it changed is left out: some of its requests were routed by the one share and some by the other.
 
 Guarantee: exact at every look for requests routed independently (sticky sessions make it overstate).
 Source: Lindon & Malek (2022), arXiv 2011.03567.
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from .evidence import Evidence
+from .hygiene import WEIGHT_CHANGED
 from .looks import Look, usable_counts
 from .plan import Plan
 from .roots import confidence_limit
@@ -31,6 +33,8 @@ class SplitState(msgspec.Struct, frozen=True):
     past: float = 0.0  # log e-value of the stretches before
     canary_total: float = 0.0
     stable_total: float = 0.0
+    expected: float = 0.0  # the canary's requests, had all of them been routed as configured
+    changes: int = 0  # of the configured share
 
 
 def log_e(counts: Sequence[float], shares: Sequence[float], concentration: float = CONCENTRATION) -> float:
@@ -68,11 +72,13 @@ def start(plan: Plan) -> SplitState:
 def update(plan: Plan, state: SplitState, look: Look) -> SplitState:
     canary, stable = usable_counts(look.canary), usable_counts(look.stable)
     share = look.weight_percent / 100.0 if look.weight_percent is not None else plan.expected_share
-    if canary is None or stable is None or share is None or not 0.0 < share < 1.0:
+    mixed = WEIGHT_CHANGED in look.flags
+    if canary is None or stable is None or share is None or mixed or not 0.0 < share < 1.0:
         return msgspec.structs.replace(state, look=look.number, dropped=state.dropped + 1)
-    past, at_c, at_s = state.past, state.canary, state.stable
+    past, at_c, at_s, changes = state.past, state.canary, state.stable, state.changes
     if share != state.share:
         past, at_c, at_s = _log_e(state), 0.0, 0.0
+        changes += 1 if state.used else 0
     return SplitState(
         look=look.number,
         used=state.used + 1,
@@ -83,6 +89,8 @@ def update(plan: Plan, state: SplitState, look: Look) -> SplitState:
         past=past,
         canary_total=state.canary_total + canary.total,
         stable_total=state.stable_total + stable.total,
+        expected=state.expected + share * (canary.total + stable.total),
+        changes=changes,
     )
 
 
@@ -99,7 +107,7 @@ def assess(plan: Plan, state: SplitState, *, interval: bool = True) -> Evidence:
         look=state.look,
         unit="share",
         estimate=state.canary_total / total if total > 0 else None,
-        no_change=state.share,
+        no_change=state.expected / total if state.changes else state.share,
         log_e_harm=_log_e(state),
         used=state.used,
         dropped=state.dropped,

@@ -25,6 +25,9 @@ def template(metric: dict[str, Any] | None = None, score: Any = None, **spec: An
     return Template("t", metrics=(Metric(provider={"compare": whole}, **fields),), score=score)
 
 
+WEIGHT = {"web": {"url": "http://router/weight", "jsonPath": "{$.canary}"}}
+COUNTER = {"scrape": {"targets": ["http://x/{{arm.v}}"], "query": "q"}}
+COUNTED = {"gauge": None, "counts": {"events": COUNTER, "totals": COUNTER}}
 RATE = {"prometheus": {"query": "sum(rate(x[5m]))"}}
 
 
@@ -43,6 +46,15 @@ RATE = {"prometheus": {"query": "sum(rate(x[5m]))"}}
         (template(gauge={"scrape": {"targets": ["http://x"], "query": "q", "as": "rate"}}), ["BadComparison"]),
         (template(arms={"canary": {"v": "a"}, "stable": {}}), ["BadComparison"]),
         (template(gauge=None, counts={"events": RATE, "totals": RATE}), ["OverlappingLooks"]),
+        # the canary's share of traffic: a percentage, or a question about it
+        (template(**COUNTED, canaryWeight=10), []),
+        (template(**COUNTED, canaryWeight="{{args.weight}}"), []),
+        (template(**COUNTED, canaryWeight=120), ["OutOfRange"]),
+        (template(**COUNTED, canaryWeightFrom=WEIGHT), []),
+        (template(**COUNTED, canaryWeight=10, canaryWeightFrom=WEIGHT), ["BadComparison"]),
+        (template(**COUNTED, canaryWeightFrom={"web": {"url": "router/weight"}}), ["BadAddress"]),
+        (template(**COUNTED, canaryWeightFrom={"web": {"url": "http://{{arm.v}}"}}), ["BadComparison"]),
+        (template(canaryWeightFrom=WEIGHT), ["BadComparison"]),  # a gauge counts no requests
         # an argument may turn out to be anything
         (template(direction="{{args.d}}"), []),
         (template(score={"scoreThresholds": {"pass": 50, "marginal": 90}}), ["BadScore"]),
