@@ -1,7 +1,7 @@
 """The verdict rule, folded over looks: FAIL, PASS or keep looking; at the deadline INCONCLUSIVE, and why.
 
 A verdict never comes from a point estimate. FAIL is sticky. A PASS stops blocking but the metric stays watched: harm
-shown later still fails it.
+shown later still fails it. Nothing passes at a look in which an arm was silent, however good it was before.
 """
 
 import math
@@ -53,7 +53,7 @@ def step(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> Ver
     if outcome != "fail" and enough and not spared and harm >= math.log(1 / plan.alpha) - _SLACK:
         outcome, failed_at = "fail", look.number
     baked = share_elapsed(plan, look) >= plan.min_bake - _SLACK
-    if outcome == "" and enough and baked and bad <= BAD_SHARE * looks:
+    if outcome == "" and enough and baked and _present(look, evidence) and bad <= BAD_SHARE * looks:
         below = floor is not None and evidence.level_upper is not None and evidence.level_upper < floor
         if below or safety >= math.log(1 / plan.beta) - _SLACK:
             outcome, passed_at, by_floor = "pass", look.number, below
@@ -69,6 +69,11 @@ def step(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> Ver
         empty_in_a_row=empty,
         longest_empty=max(state.longest_empty, empty),
     )
+
+
+def _present(look: Look, evidence: Evidence) -> bool:
+    """Whether every arm that the evidence speaks of still answers: what has died since is not safe."""
+    return look.canary is not None and (look.stable is not None or evidence.stable_total <= 0.0)
 
 
 def share_elapsed(plan: Plan, look: Look) -> float:

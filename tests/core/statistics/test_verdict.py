@@ -70,6 +70,27 @@ def test_fail_is_sticky_and_a_pass_is_still_watched() -> None:
     assert (state.outcome, state.failed_at, state.passed_at) == ("fail", 11, 10)
 
 
+@pytest.mark.parametrize(
+    ("number", "canary", "stable", "stable_total", "outcome"),
+    [
+        (5, True, True, 9000.0, "pass"),
+        # the evidence was there before the baking was over; since then the canary has died
+        (5, False, True, 9000.0, ""),
+        # and whoever cannot see stable any more does not know what the canary is held against
+        (5, True, False, 9000.0, ""),
+        # an objective has no stable
+        (5, True, False, 0.0, "pass"),
+    ],
+)
+def test_nothing_passes_while_an_arm_is_silent(
+    number: int, canary: bool, stable: bool, stable_total: float, outcome: str
+) -> None:
+    data = Counts(1.0, 100.0)
+    at = Look(number, START, data if canary else None, data if stable else None)
+    given = evidence(log_e_safety=9.0, stable_total=stable_total)
+    assert step(PLAN, VerdictState(), at, given).outcome == outcome
+
+
 def test_bad_data_keeps_a_pass_back() -> None:
     state = VerdictState()
     for k in range(1, 11):
