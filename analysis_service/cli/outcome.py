@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from analysis_service.core.model import Cause, Phase, Run
+from analysis_service.core.model import Cause, MetricResult, Phase, Run
 
 
 class Outcome(Enum):
@@ -99,4 +99,11 @@ def outcome_of(run: Run) -> Outcome:
 
 def _has_evidence(run: Run) -> bool:
     """At least one metric that counts was measured to a conclusion: nothing measured is nothing known."""
-    return any(result.count > 0 and not result.dry_run for result in run.results)
+    return any(result.count > 0 and not result.dry_run and not _empty(result) for result in run.results)
+
+
+def _empty(result: MetricResult) -> bool:
+    """Whether inconclusiveLimit forgave all that was measured, and none of it had any data."""
+    taken = result.measurements
+    concluded = result.successful + result.failed > 0
+    return not concluded and bool(taken) and all(m.cause in (Cause.NO_DATA, Cause.NO_EVIDENCE) for m in taken)

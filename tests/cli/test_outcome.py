@@ -5,12 +5,16 @@ import pytest
 
 from analysis_service.cli.options import read_codes
 from analysis_service.cli.outcome import Outcome, Policies, outcome_of
-from analysis_service.core.model import Cause, MetricResult, Phase, Run, RunSpec
+from analysis_service.core.model import Cause, Measurement, MetricResult, Phase, Run, RunSpec
 
 MEASURED = MetricResult("errors", Phase.SUCCESSFUL, count=3, successful=3)
 ONE_ERROR = MetricResult("errors", Phase.ERROR, error=5)
 DRY = MetricResult("errors", Phase.SUCCESSFUL, count=3, successful=3, dry_run=True)
 UNMEASURED = MetricResult("errors", Phase.SUCCESSFUL)
+NOTHING = Measurement(Phase.INCONCLUSIVE, 0, cause=Cause.NO_DATA)
+GREY = Measurement(Phase.INCONCLUSIVE, 1, cause=Cause.INCONCLUSIVE_VALUES)
+FORGIVEN = MetricResult("errors", Phase.SUCCESSFUL, count=1, inconclusive=1, measurements=(NOTHING,))
+BETWEEN = MetricResult("errors", Phase.SUCCESSFUL, count=2, inconclusive=2, measurements=(NOTHING, GREY))
 
 NONE = Policies()
 PASS_ERRORS = Policies(on_error="pass")
@@ -37,6 +41,9 @@ ROWS = [
     (Phase.SUCCESSFUL, Cause.PASSED, None, NONE, 12),
     pytest.param(Phase.SUCCESSFUL, Cause.PASSED, DRY, NONE, 12, marks=pytest.mark.bad_input(47)),
     (Phase.SUCCESSFUL, Cause.NO_EVIDENCE, MEASURED, NONE, 12),
+    # inconclusiveLimit forgives values between the limits, and makes no evidence of their absence
+    (Phase.SUCCESSFUL, Cause.PASSED, FORGIVEN, NONE, 12),
+    (Phase.SUCCESSFUL, Cause.PASSED, BETWEEN, NONE, 0),
     # ended on request: what is not finished has not passed
     (Phase.SUCCESSFUL, Cause.TERMINATED, MEASURED, NONE, 11),
     (Phase.INCONCLUSIVE, Cause.TERMINATED, MEASURED, NONE, 11),
