@@ -1,7 +1,7 @@
 """What a finished gate has to say, before anybody decides how to write it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +34,7 @@ class Report:
     """seen, outcome: before and after policies. exit_code: the process's. note: the policy that changed the outcome.
 
     origin: what the run was made from, as far as it is at hand. looks: of its comparisons, by metric.
+    ongoing: shown before its end to somebody who does not wait for it, so there is no outcome yet.
     """
 
     run: Run
@@ -44,6 +45,12 @@ class Report:
     policies: Policies = NO_POLICIES
     origin: Origin = NOWHERE
     looks: Mapping[str, Sequence[Look]] = field(default_factory=dict)
+    ongoing: bool = False
+
+    @property
+    def word(self) -> str:
+        """The outcome, or how far it is: `pass`, `no data`, `running`."""
+        return (self.run.phase.value or "Pending").lower() if self.ongoing else self.outcome.word
 
     @property
     def passed(self) -> bool:
@@ -56,11 +63,14 @@ class Report:
     @property
     def headline(self) -> str:
         """FAIL  checkout: <reason>"""
-        return f"{self.outcome.word.upper()}  {self.title}: {self.reason}"
+        return f"{self.word.upper()}  {self.title}: {self.reason}"
 
     @property
     def reason(self) -> str:
-        return self.run.reason or self.run.message or f"the run is {self.run.phase.value or 'Pending'}"
+        if self.run.reason or self.run.message:
+            return self.run.reason or self.run.message
+        since = f" since {_time(self.run.started_at)}" if self.run.started_at and self.ongoing else ""
+        return f"the run is {self.run.phase.value or 'Pending'}{since}"
 
     def metrics(self) -> list[MetricResult]:
         """Worst first; among equals as written. Metrics never measured are there too."""
@@ -76,9 +86,9 @@ class Report:
         run = self.run
         return {
             "passed": self.passed,
-            "outcome": self.outcome.word,
-            "outcomeBeforePolicies": self.seen.word,
-            "exitCode": self.exit_code,
+            "outcome": self.word,
+            "outcomeBeforePolicies": self.word if self.ongoing else self.seen.word,
+            "exitCode": None if self.ongoing else self.exit_code,
             "phase": run.phase.value or "Pending",
             "reason": self.reason,
             "cause": run.cause.value,
@@ -98,6 +108,11 @@ class Report:
 def report(run: Run, policies: Policies = NO_POLICIES, origin: Origin = NOWHERE) -> Report:
     """What the last state of a run means, policies applied."""
     return judged(run, outcome_of(run), policies, origin)
+
+
+def so_far(run: Run) -> Report:
+    """A run for somebody who looks at it and does not wait for it."""
+    return replace(report(run), ongoing=not run.phase.done)
 
 
 def judged(run: Run, seen: Outcome, policies: Policies, origin: Origin = NOWHERE) -> Report:
@@ -178,9 +193,10 @@ def measured(name: str, m: Measurement) -> str:
 
 
 def tally(result: MetricResult) -> str:
-    """`3 of 5 passed, 2 failed`, or that nothing was measured."""
+    """`3 of 5 passed, 2 failed`, how often a comparison looked, or that nothing was measured."""
     if result.count == 0 and result.error == 0:
-        return "not measured"
+        looks = result.measurements[-1].metadata.get("looks", "") if result.measurements else ""
+        return f"{looks} look{'' if looks == '1' else 's'} so far" if looks else "not measured"
     parts = [
         f"{number} {word}"
         for number, word in (

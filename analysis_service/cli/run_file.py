@@ -101,7 +101,8 @@ def _of_result(document: Mapping[str, Any], path: str) -> Found:
     word = str(document.get("outcome", ""))
     if not word:
         return found(run, _looks(document, path))
-    tone: Tone = _TONES.get(word, "idle" if word == Outcome.TIMED_OUT.word and not run.phase.done else "error")
+    early = not run.phase.done and word in (Outcome.TIMED_OUT.word, run.phase.value.lower())
+    tone: Tone = _TONES.get(word, "idle" if early else "error")
     policies = _convert(document.get("policies") or {}, dict[str, str], path)
     verdict = Verdict(word.upper(), tone, _policies(policies, str(document.get("policyApplied") or "")))
     return Found(run, _looks(document, path), verdict, str(named.get("title") or title(run)))

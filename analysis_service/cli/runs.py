@@ -82,7 +82,7 @@ def get(
     from analysis_service.api.convert import from_run
     from analysis_service.cli.client import run_resource
     from analysis_service.cli.output import write_out
-    from analysis_service.cli.report import report
+    from analysis_service.cli.report import so_far
     from analysis_service.v1 import analysis_pb2 as pb
 
     name = run_resource(run, namespace)
@@ -90,7 +90,7 @@ def get(
         _print_measurements(client, name, measurements, output)
         return
     found = client.call(client.stub.GetAnalysisRun, pb.GetAnalysisRunRequest(name=name))
-    write_out(report(from_run(found)), output, no_color=no_color)
+    write_out(so_far(from_run(found)), output, no_color=no_color)
 
 
 @command.command("watch")

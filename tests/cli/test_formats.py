@@ -13,7 +13,7 @@ import yaml
 from analysis_service.cli import output
 from analysis_service.cli.formats import FORMATS, github, markdown, renderer, text
 from analysis_service.cli.outcome import Outcome, Policies
-from analysis_service.cli.report import Report, judged, report, title, why
+from analysis_service.cli.report import Report, judged, report, so_far, title, why
 from analysis_service.core.model import Cause, Measurement, Metric, MetricResult, Phase, Run, RunSpec
 
 BEGAN = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -75,6 +75,26 @@ def test_every_format_survives(name: str, nasty: str) -> None:
         assert "<script" not in made
         assert "](" not in made
         assert "http://" not in made
+
+
+@pytest.mark.parametrize(
+    ("phase", "looks", "said"),
+    [
+        (Phase.RUNNING, "14", "RUNNING  checkout: the run is Running since 2026-11-25T12:00:00Z | 14 looks so far"),
+        (Phase.RUNNING, "1", "RUNNING  checkout: the run is Running since 2026-11-25T12:00:00Z | 1 look so far"),
+        (Phase.RUNNING, "", "RUNNING  checkout: the run is Running since 2026-11-25T12:00:00Z | not measured"),
+        (Phase.NEW, "", "PENDING  checkout: the run is Pending since 2026-11-25T12:00:00Z | not measured"),
+    ],
+)
+def test_a_run_seen_before_its_end_has_not_timed_out(phase: Phase, looks: str, said: str) -> None:
+    """Who asks how far it is does not wait for it: no exit code, and none of the words of a gate."""
+    going = Measurement(Phase.RUNNING, 0, value="x1.1", metadata={"looks": looks} if looks else {})
+    shown = so_far(run(MetricResult("errors", phase, measurements=(going,)), phase=phase))
+    head, row = text.render(shown).splitlines()
+    assert head == said.split(" | ")[0]
+    assert said.split(" | ")[1] in row
+    data = json.loads(renderer("json")(shown))
+    assert (data["outcome"], data["exitCode"], data["passed"]) == (shown.word, None, False)
 
 
 def test_junit_counts_what_is_there() -> None:

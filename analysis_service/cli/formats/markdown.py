@@ -16,7 +16,7 @@ _MARKUP = str.maketrans({c: f"&#{ord(c)};" for c in "&<>|`*_[]\\~#@"})
 def render(report: Report) -> str:
     icon = _ICONS.get(report.outcome.word, "⚠️")
     head = [
-        f"## {icon} {report.outcome.word.upper()}: {cell(report.title, MAX_VALUE)}",
+        f"## {icon} {report.word.upper()}: {cell(report.title, MAX_VALUE)}",
         "",
         cell(report.reason, MAX_REASON),
         "",

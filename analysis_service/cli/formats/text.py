@@ -25,7 +25,7 @@ _MAX_VALUE = 32
 
 def render(report: Report, *, color: bool = False) -> str:
     paint = painter(color)
-    verdict = paint(report.outcome.word.upper(), _VERDICT_COLORS.get(report.outcome, "yellow"))
+    verdict = paint(report.word.upper(), _VERDICT_COLORS.get(report.outcome, "yellow"))
     made = [f"{verdict}  {one_line(report.title)}: {one_line(report.reason)}"]
     metrics = report.metrics()
     for metric, line in zip(metrics, columns([_row(m, report.reason) for m in metrics], indent="  "), strict=True):
@@ -34,7 +34,8 @@ def render(report: Report, *, color: bool = False) -> str:
     made += [f"  {paint('warning', 'yellow')}: {one_line(warning)}" for warning in report.run.warnings]
     if chosen := report.policies.options():
         made.append(f"  policy: {_applied(report) or chosen + ' (changed nothing)'}")
-    made.append(f"exit {report.exit_code} ({MEANINGS[report.outcome]})")
+    if not report.ongoing:
+        made.append(f"exit {report.exit_code} ({MEANINGS[report.outcome]})")
     return "\n".join(made) + "\n"
 
 
