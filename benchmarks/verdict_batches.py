@@ -76,8 +76,8 @@ class _Counts(_Judge):
         known = [run.calibration for run in runs]
         phi = np.array([c.dispersion * max(c.long_run, 1.0) if c else 1.0 for c in known])
         calibrated = np.array([c is not None and c.sufficient for c in known])
-        correlated = np.array([c is not None and c.correlated for c in known])
-        self.state = Counts(len(runs), len(runs[0].canary), phi, calibrated, correlated=correlated)
+        memory = np.array([c.memory if c else 0.0 for c in known])
+        self.state = Counts(len(runs), len(runs[0].canary), phi, calibrated, memory=memory)
         self.weighted = np.zeros((2, len(runs)))
 
     def add(self, canary: Array, stable: Array) -> tuple[Array, Array]:
@@ -119,7 +119,8 @@ class _Histograms(_Judge):
     def __init__(self, scenario: Scenario, runs: list[Run]) -> None:
         super().__init__(scenario, runs)
         first = np.stack([run.canary[0] + run.stable[0] for run in runs])
-        self.state = Histograms(len(runs[0].canary), first, EDGES, math.exp(self.margin))
+        known = [run.calibration for run in runs if run.calibration is not None]
+        self.state = Histograms(len(runs[0].canary), known, first, EDGES, math.exp(self.margin))
 
     def add(self, canary: Array, stable: Array) -> tuple[Array, Array]:
         self.state.add(canary, stable)

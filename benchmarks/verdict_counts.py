@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis_service.core.statistics import mixture
-from analysis_service.core.statistics.conditional import BLOCK, BLOCKS_WANTED, UNSEEN
+from analysis_service.core.statistics.conditional import BLOCK, BLOCKS_WANTED, shown
 from analysis_service.core.statistics.starts import SLOTS, log_weight, surplus
 
 Array = NDArray[np.float64]
@@ -22,7 +22,7 @@ _FEWEST = 1e-3  # as `conditional`
 class Counts:
     """The state of R runs in which every look is usable, so that their starts fall on the same looks.
 
-    phi: the look-back's dispersion per run; calibrated, correlated: whether it had enough points, and memory.
+    phi: the look-back's dispersion per run; calibrated: whether it had enough points; memory: its memory.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Counts:
         phi: Array,
         calibrated: Array,
         *,
-        correlated: Array | None = None,
+        memory: Array | None = None,
         restarts: bool = True,
         slots: int = SLOTS,
     ) -> None:
@@ -40,7 +40,8 @@ class Counts:
         self.used = 0
         self.now = np.zeros((runs, mixture.NODES + 1))
         self.phi, self.calibrated = phi, calibrated
-        self.correlated = np.zeros(runs, dtype=bool) if correlated is None else correlated
+        self.memory = np.zeros(runs) if memory is None else memory
+        self.shown = np.array([shown(float(one)) for one in self.memory])
         self.last = np.zeros((2, runs))
         self.dispersion = np.zeros((2, runs))  # square, expected
         self.open = np.zeros((2, runs))  # residual and variance of the open block
@@ -55,7 +56,7 @@ class Counts:
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         """Forget the other runs."""
         self.now, self.phi, self.calibrated = self.now[chosen], self.phi[chosen], self.calibrated[chosen]
-        self.correlated = self.correlated[chosen]
+        self.memory, self.shown = self.memory[chosen], self.shown[chosen]
         self.last, self.dispersion, self.open = self.last[:, chosen], self.dispersion[:, chosen], self.open[:, chosen]
         self.block, self.blocks = self.block[:, chosen], self.blocks[:, chosen]
         self.snapshots = [snapshot[chosen] for snapshot in self.snapshots]
@@ -108,7 +109,7 @@ class Counts:
             return np.ones_like(square)
         known = expected > _FEWEST
         rest = np.divide(square - largest, expected * (steps - 1) / steps, out=np.ones_like(square), where=known)
-        rest *= np.where(self.correlated, UNSEEN, 1.0 / (1.0 + math.sqrt(2.0 / steps)))
+        rest *= np.where(self.memory > 0.0, 1.0 / self.shown, 1.0 / (1.0 + math.sqrt(2.0 / steps)))
         return np.where(known, rest, 1.0)
 
     def log_e(self, null: float, sign: int, temper: Array) -> tuple[Array, Array]:

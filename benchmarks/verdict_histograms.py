@@ -5,11 +5,13 @@ of their own, as their alternatives lie on the other side.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis_service.core.statistics.histogram import BEYOND, SLOTS
+from analysis_service.core.statistics.plan import Calibration
 from benchmarks.verdict_counts import Counts
 
 Array = NDArray[np.float64]
@@ -18,13 +20,27 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 
 class Histograms:
-    """first: (R, buckets) of both arms' first look, which says which edges are mirrored. No look-back."""
+    """first: (R, buckets) of both arms' first look, which says which edges are mirrored.
 
-    def __init__(self, planned: int, first: Array, edges: tuple[float, ...], factor: float) -> None:
+    calibrations: of `edges`, by edge.
+    """
+
+    def __init__(
+        self,
+        planned: int,
+        calibrations: Sequence[Calibration],
+        first: Array,
+        edges: tuple[float, ...],
+        factor: float,
+    ) -> None:
         self.edges, self.factor = np.array(edges), factor
         self.planned = planned
         below = np.cumsum(first, axis=1)[:, :-1]
         self.mirrored = 1.0 - below / first.sum(axis=1, keepdims=True) > 0.5  # (R, E)
+        noise = [[one.at_edge(edge) for edge in edges] for one in calibrations]
+        self.phi = np.array([[max(at.dispersion, 1.0) * max(at.long_run, 1.0) for at in row] for row in noise])
+        self.sufficient = np.array([[at.sufficient for at in row] for row in noise])
+        self.memory = np.array([[at.memory for at in row] for row in noise])
         self.order = self._groups(restarts=True)
         self.shifted: list[Counts] | None = None
         self.total = np.zeros_like(first)
@@ -33,9 +49,18 @@ class Histograms:
     def _groups(self, *, restarts: bool) -> list[Counts]:
         groups = []
         for mirrored in (False, True):
-            rows = int((self.mirrored == mirrored).sum())
-            ones = np.ones(rows)
-            groups.append(Counts(rows, self.planned, ones, np.zeros(rows, dtype=bool), restarts=restarts, slots=SLOTS))
+            at = self.mirrored == mirrored
+            groups.append(
+                Counts(
+                    int(at.sum()),
+                    self.planned,
+                    self.phi[at],
+                    self.sufficient[at],
+                    memory=self.memory[at],
+                    restarts=restarts,
+                    slots=SLOTS,
+                )
+            )
         return groups
 
     def keep(self, chosen: NDArray[np.bool_]) -> None:
@@ -44,6 +69,7 @@ class Histograms:
                 rows = np.broadcast_to(chosen[:, None], self.mirrored.shape)[self.mirrored == mirrored]
                 group.keep(rows)
         self.mirrored, self.total = self.mirrored[chosen], self.total[chosen]
+        self.phi, self.sufficient, self.memory = self.phi[chosen], self.sufficient[chosen], self.memory[chosen]
         if self.targets is not None:
             self.targets = self.targets[chosen]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from analysis_service.core.statistics.calibration import calibrate_counts, noise_floor, pod_offset_sd
+from analysis_service.core.statistics.histogram_calibration import calibrate_histogram
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram
 from analysis_service.core.statistics.placebo import calibrate_gauge_pair
 from analysis_service.core.statistics.plan import Calibration
@@ -164,8 +165,8 @@ def pods(tau: float, *, count: int = 10, sd: float = 0.05, phi: float = 0.5) -> 
     return make
 
 
-def latency(shock: float = 0.0, tail: bool = False) -> Make:
-    """Lognormal(4, 1) milliseconds, 20 canary and 180 stable requests a look; `shock`: sd of an arm's AR(.5) shift."""
+def latency(shock: float = 0.0, *, phi: float = 0.5, tail: bool = False) -> Make:
+    """Lognormal(4, 1) milliseconds, 20 canary and 180 stable requests a look; `shock`: sd of an arm's AR(phi) shift."""
 
     def histograms(rng: Rng, size: int, shift: Array, slow: bool) -> Array:
         n = len(shift)
@@ -176,12 +177,14 @@ def latency(shock: float = 0.0, tail: bool = False) -> Make:
         counted = np.bincount(buckets.ravel(), minlength=n * (len(EDGES) + 1))
         return counted.reshape(n, -1).astype(float)
 
-    def make(rng: Rng, back: int, n: int, effect: float) -> Run:
-        shifts = [shock * ar1(rng, n, 0.5) for _ in range(2)]
+    def draw(rng: Rng, n: int, effect: float) -> tuple[Array, Array]:
+        shifts = [shock * ar1(rng, n, phi) for _ in range(2)]
         harm = 0.0 if tail else math.log(effect)
-        return Run(
-            None, histograms(rng, 20, shifts[0] + harm, tail and effect > 1), histograms(rng, 180, shifts[1], False)
-        )
+        return histograms(rng, 20, shifts[0] + harm, tail and effect > 1), histograms(rng, 180, shifts[1], False)
+
+    def make(rng: Rng, back: int, n: int, effect: float) -> Run:
+        calibration = calibrate_histogram(*draw(rng, back, 1.0), EDGES)
+        return Run(calibration, *draw(rng, n, effect))
 
     return make
 
@@ -215,5 +218,6 @@ def scenarios(looks: int) -> list[Scenario]:
         Scenario("pod offsets", t, 0.2, (1, 1.1, 1.2), pods(0.5)),
         Scenario("latency", hist, 0.25, (1, 1.25, 1.5), latency(), weight=20),
         Scenario("latency with shocks", hist, 0.25, (1, 1.25, 1.5), latency(shock=0.1), weight=20),
+        Scenario("latency in drifts", hist, 0.25, (1, 1.25, 1.5), latency(shock=0.2, phi=0.9), weight=20),
         Scenario("latency tail", hist, 0.25, (1.02,), latency(tail=True), weight=20),
     ]

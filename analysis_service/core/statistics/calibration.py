@@ -8,6 +8,7 @@ because an underestimated dispersion costs false alarms at every look that follo
 import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -93,26 +94,33 @@ def correlated(series: ArrayLike) -> bool:
 
 
 def long_run_factor(series: ArrayLike) -> float:
-    """Long-run variance over the variance of one point, for an ARMA(1,1): 1 + 2 r1 / (1 - rho), leaning upwards.
+    """Long-run variance over the variance of one point; see `long_run`."""
+    return long_run(series)[0]
 
-    White noise on top of a slow component lowers every autocorrelation alike, so the component's memory rho is read
-    from their decay, (r2 + ... + r6) / (r1 + ... + r5), after taking off the bias that a short series has (each r is
-    low by about the factor / n). 1 when the series is not correlated: a memory that is not there only costs power.
+
+def long_run(series: ArrayLike, memory: float = 0.0) -> tuple[float, float]:
+    """(factor, memory): long-run variance over the variance of one point, 1 + 2 r1 / (1 - memory), leaning upwards.
+
+    White noise on top of a slow component (an ARMA(1,1)) lowers every autocorrelation alike, so the component's memory
+    is read from their decay, (r2 + ... + r6) / (r1 + ... + r5), after taking off the bias that a short series has
+    (each r is low by about the factor / n). (1, 0) when the series is not correlated: a memory that is not there only
+    costs power. memory: known from elsewhere, for a series that shows none of its own.
     """
     values = _finite(series)
     n = len(values)
-    if not correlated(values):
-        return 1.0
-    r = acf(values, 6)
-    factor = 1.0
+    if n < 4 or not (memory or correlated(values)):
+        return 1.0, 0.0
+    r, seen = acf(values, 6), correlated(values)
+    factor, rho = 1.0, 0.0
     for _ in range(3):  # the bias depends on the factor: it settles at once
         bias = min(factor / n, 0.1)
         decay = sum(r[2:7]) + 5 * bias, sum(r[1:6]) + 5 * bias
         rho = max(decay[0] / decay[1] if decay[1] > 0 else 0.0, 0.0)
-        rho = max(rho + math.sqrt(max(1.0 - rho * rho, 0.0) / n), autocorrelation(values))
-        first = min(r[1] + bias + 1.0 / math.sqrt(n), LONGEST_MEMORY)
-        factor = 1.0 + 2.0 * first / (1.0 - min(rho, LONGEST_MEMORY))
-    return factor
+        rho = max(rho + math.sqrt(max(1.0 - rho * rho, 0.0) / n), autocorrelation(values)) if seen else memory
+        rho = min(rho, LONGEST_MEMORY)
+        first = min(max(r[1] + bias, 0.0) + (1.0 / math.sqrt(n) if seen else 0.0), LONGEST_MEMORY)
+        factor = 1.0 + 2.0 * first / (1.0 - rho)
+    return factor, rho
 
 
 def fences(series: ArrayLike) -> tuple[float, float] | None:
@@ -186,18 +194,21 @@ def calibrate_counts(canary: ArrayLike, stable: ArrayLike) -> Calibration:
         return Calibration()
     w = c[:, 1] / (c[:, 1] + s[:, 1])
     x = c[:, 0] + s[:, 0]
-    score = c[:, 0] - x * w
-    expected = x * w * (1.0 - w)
-    standard = score / np.sqrt(np.maximum(expected, expected.mean() / 10 if expected.any() else 1.0))
+    found = calibrate_scores(c[:, 0] - x * w, x * w * (1.0 - w))
+    return msgspec.structs.replace(found, baseline=float(s[:, 0].sum() / s[:, 1].sum()))
+
+
+def calibrate_scores(scores: Array, expected: Array, memory: float = 0.0) -> Calibration:
+    """Noise of scores x_c - w x with these variances under independence, shape (L,), L >= 1. memory: see `long_run`."""
+    standard = scores / np.sqrt(np.maximum(expected, expected.mean() / 10 if expected.any() else 1.0))
+    factor, memory = long_run(standard, memory)
     return Calibration(
-        points=len(c),
-        dispersion=dispersion(score**2, expected),
+        points=len(scores),
+        dispersion=dispersion(scores**2, expected),
         autocorrelation=autocorrelation(standard),
-        long_run=long_run_factor(standard),
-        baseline=float(s[:, 0].sum() / s[:, 1].sum()),
-        correlated=correlated(standard),
-        log_ratio=False,
-        scale=float(np.std(score)),
+        long_run=factor,
+        memory=memory,
+        scale=float(np.std(scores)),
     )
 
 
@@ -228,5 +239,4 @@ def calibrate_gauge(canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0)
         scale=float(clipped.std()),
         lag_one=acf(clipped, 1)[1],
         baseline=float(np.median(s)),
-        correlated=correlated(clipped),
     )

@@ -5,18 +5,18 @@ that a JSON round trip is exact.
 """
 
 import math
+from functools import lru_cache
 
 import msgspec
 import numpy as np
 
 from .evidence import Evidence, Grade
 from .mixture import NODES, RANGE, Array, abreast, between, contrast, limit, log_add, log_late, log_whole
-from .plan import Plan, harm_sign, margin_log_ratio
+from .plan import Calibration, Plan, harm_sign, margin_log_ratio
 from .starts import SLOTS, log_weight, surplus
 
 _FEWEST = 1e-3  # expected variance below which a run shows no dispersion
 BLOCK = 40  # looks
-UNSEEN = 1.2  # of bursts as long as an AR(.8)'s, steps between such blocks show five sixths of the long-run variance
 BLOCKS_WANTED = 10
 _ROW = NODES + 3  # look, log weight, canary events, S at the nodes
 
@@ -162,26 +162,34 @@ def _row(look: int, weight: float | None, events: float, sums: Array) -> bytes:
     return np.concatenate(((look, weight or 0.0, events), sums)).tobytes()
 
 
-def dispersion(plan: Plan, state: CountState) -> float:
+def dispersion(calibration: Calibration | None, state: CountState) -> float:
     """phi >= 1: the look-back's, and the run's own where it is larger by more than its noise.
 
     For independent events any phi >= 1, chosen from the data or not, keeps the guarantee: with weights that add up
     to at most one, sum w exp(L / phi) <= (sum w exp(L)) ** (1 / phi), so the tempered evidence can only reach
     1 / alpha where the plain e-process does.
     """
-    floor = 1.0
-    if plan.calibration is not None:
-        floor = max(1.0, plan.calibration.dispersion) * max(1.0, plan.calibration.long_run)
+    floor, sufficient, memory = 1.0, False, 0.0
+    if calibration is not None:
+        floor = max(1.0, calibration.dispersion) * max(1.0, calibration.long_run)
+        sufficient, memory = calibration.sufficient, calibration.memory
     if state.expected <= _FEWEST or state.used < 2:
         return floor
     inside = state.square / state.expected
-    if plan.calibration is not None and plan.calibration.sufficient:
+    if sufficient:
         inside /= 1.0 + math.sqrt((1.0 + state.used / state.expected) / state.used)
-    correlated = plan.calibration is not None and plan.calibration.correlated
-    return max(floor, inside, _long_run(state.blocks, correlated=correlated))
+    return max(floor, inside, _long_run(state.blocks, memory))
 
 
-def _long_run(blocks: Blocks, *, correlated: bool) -> float:
+@lru_cache(maxsize=256)
+def shown(memory: float) -> float:
+    """The part of an AR(1)'s long-run variance that differences of neighbouring blocks of BLOCK looks show."""
+    edge = memory / ((1.0 - memory * memory) * BLOCK)  # what a block's end still knows of the next one
+    decayed = 1.0 - memory**BLOCK
+    return max(1.0 - 2.0 * edge * decayed - edge * decayed * decayed, 0.1)
+
+
+def _long_run(blocks: Blocks, memory: float) -> float:
     """Dispersion of the block sums, the largest step left out (it may be the harm's onset).
 
     One standard error down, as noise would raise it; where the look-back was correlated as it is, and what the steps
@@ -191,7 +199,7 @@ def _long_run(blocks: Blocks, *, correlated: bool) -> float:
     if steps < BLOCKS_WANTED or blocks.expected <= _FEWEST:
         return 1.0
     rest = (blocks.square - blocks.largest) / (blocks.expected * (steps - 1) / steps)
-    return rest * UNSEEN if correlated else rest / (1.0 + math.sqrt(2.0 / steps))
+    return rest / shown(memory) if memory else rest / (1.0 + math.sqrt(2.0 / steps))
 
 
 class Logs(msgspec.Struct, frozen=True):
@@ -266,7 +274,7 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
             calibrated=calibrated,
             placebo_false_alarm=placebo,
         )
-    temper = dispersion(plan, state)
+    temper = dispersion(calibration, state)
     logs = evaluate(state, sign, margin, temper)
     either = plan.direction == "either"
     if either:

@@ -11,12 +11,14 @@ over the edges next to the wanted quantiles counts, since each must be shown har
 stable's first observations (BEYOND of them beyond the highest quantile expected), which then are no evidence against
 the margin. Harm either way is looked for from both sides, and must be ruled out on both.
 
-Guarantee: exact per edge for independent observations against no change; calibrated against the margin.
+Guarantee: exact per edge for independent observations against no change; calibrated against the margin, and where
+observations hang together: every edge is tempered by its own dispersion, the look-back's or the run's.
 Sources: Vovk & Wang (2021) for means of e-values; Howard & Ramdas (2022) for quantile intervals.
 """
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 
 import msgspec
 
@@ -26,7 +28,7 @@ from .conditional import CountState
 from .evidence import Evidence, QuantileEstimate
 from .looks import Histogram, Look, usable_histogram
 from .mixture import log_add
-from .plan import Plan, harm_sign, margin_log_ratio
+from .plan import Calibration, Plan, harm_sign, margin_log_ratio
 
 NAME = "sequential-histogram"
 MOST_EDGES = 12
@@ -92,7 +94,16 @@ def _beyond(edges: tuple[float, ...], counts: tuple[float, ...], value: float) -
     return above
 
 
-def _spread(edges: tuple[float, ...]) -> list[float]:
+def common_edges(histograms: Sequence[Histogram]) -> tuple[float, ...]:
+    """The edges that all of them have, ascending; none without histograms."""
+    if not histograms:
+        return ()
+    rest = [set(one.edges) for one in histograms[1:]]
+    return tuple(edge for edge in histograms[0].edges if all(edge in edges for edges in rest))
+
+
+def spread(edges: tuple[float, ...]) -> list[float]:
+    """The edges that are judged: MOST_EDGES of them at most."""
     if len(edges) <= MOST_EDGES:
         return list(edges)
     return [edges[round(i * (len(edges) - 1) / (MOST_EDGES - 1))] for i in range(MOST_EDGES)]
@@ -102,7 +113,7 @@ def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
     canary, stable = usable_histogram(look.canary), usable_histogram(look.stable)
     if canary is None or stable is None:
         return _dropped(state, look)
-    edges = state.edges or tuple(e for e in stable.edges if e in set(canary.edges))
+    edges = state.edges or common_edges((stable, canary))
     if len(edges) < 2:
         return _dropped(state, look, "fewer-than-two-common-edges")
     c, s = rebin(canary, edges), rebin(stable, edges)
@@ -113,7 +124,7 @@ def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
     if not judged:
         pooled = n_c + n_s
         judged = tuple(
-            EdgeState(e, (_beyond(edges, c, e) + _beyond(edges, s, e)) / pooled > 0.5) for e in _spread(edges)
+            EdgeState(e, (_beyond(edges, c, e) + _beyond(edges, s, e)) / pooled > 0.5) for e in spread(edges)
         )
     sign = harm_sign(plan.direction)
     judges_margin = state.frozen and (plan.margin.relative is not None or plan.margin.absolute is not None)
@@ -238,7 +249,7 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
     overall = _overall_dispersion(plan, state)
     since = 0
     for i, item in enumerate(state.judged):
-        temper = conditional.dispersion(plan, item.order)
+        temper = conditional.dispersion(calibration.at_edge(item.edge) if calibration else None, item.order)
         value = -math.inf
         for way in ways:
             toward = -way if item.mirrored else way
@@ -298,9 +309,15 @@ def _shown_margin(plan: Plan, stable: float | None, sign: int) -> float | None:
 
 def _overall_dispersion(plan: Plan, state: HistogramState) -> float:
     """All edges together: for the intervals and the report; each edge's evidence is tempered by its own."""
+    expected = [item.order.expected for item in state.judged]
+    total = math.fsum(expected)
+    calibration = plan.calibration
+    if calibration is not None and calibration.by_edge and total > 0.0:
+        noise = [calibration.at_edge(item.edge) for item in state.judged]
+        floor = math.fsum(e * one.dispersion * one.long_run for e, one in zip(expected, noise, strict=True)) / total
+        calibration = Calibration(points=calibration.points, dispersion=floor)
     square = math.fsum(item.order.square for item in state.judged)
-    expected = math.fsum(item.order.expected for item in state.judged)
-    return conditional.dispersion(plan, CountState(used=state.used, square=square, expected=expected))
+    return conditional.dispersion(calibration, CountState(used=state.used, square=square, expected=total))
 
 
 def _mean(logs: list[float]) -> float:

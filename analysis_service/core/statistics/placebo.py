@@ -22,7 +22,8 @@ from .calibration import (
     noise_floor,
     pod_offset_sd,
 )
-from .histogram import rebin
+from .histogram import common_edges, rebin
+from .histogram_calibration import calibrate_histograms
 from .looks import ArmData, Counts, Gauge, Histogram, Look
 from .plan import Calibration, Plan
 from .registry import families
@@ -215,7 +216,7 @@ def joined(rows: Sequence[Row]) -> Row:
     histograms = [row for row in rows if isinstance(row, Histogram)]
     if not histograms:
         return None
-    edges = tuple(edge for edge in histograms[0].edges if all(edge in one.edges for one in histograms))
+    edges = common_edges(histograms)
     if len(edges) < 2:
         return None
     parts = [rebin(one, edges) for one in histograms]
@@ -232,6 +233,9 @@ def _estimate(rows: Sequence[Pair]) -> Calibration:
     if isinstance(rows[0][0], Gauge):
         levels = [[row[k].value for row in rows if isinstance(row[k], Gauge)] for k in (0, 1)]  # type: ignore[union-attr]
         return calibrate_gauge_pair(*levels)
+    if isinstance(rows[0][0], Histogram):
+        arms = [[row[k] for row in rows if isinstance(row[k], Histogram)] for k in (0, 1)]
+        return calibrate_histograms(*arms)  # type: ignore[arg-type]
     return Calibration(points=len(rows))
 
 
@@ -246,6 +250,8 @@ def _pooled(found: Sequence[Calibration]) -> Calibration:
     lows = [one.fence_low for one in same if one.fence_low is not None]
     highs = [one.fence_high for one in same if one.fence_high is not None]
     baselines = [one.baseline for one in found if one.baseline is not None]
+    edges = [dict(one.by_edge) for one in found]
+    shared = [edge for edge in edges[0] if all(edge in one for one in edges)]
     return Calibration(
         points=min(one.points for one in found),
         dispersion=upper("dispersion"),
@@ -258,7 +264,8 @@ def _pooled(found: Sequence[Calibration]) -> Calibration:
         scale=upper("scale"),
         lag_one=min((one.lag_one for one in same if one.lag_one is not None), default=None),
         baseline=float(np.median(baselines)) if baselines else None,
-        correlated=sum(one.correlated for one in found) * 2 > len(found),
+        memory=upper("memory"),
+        by_edge=tuple((edge, _pooled([one[edge] for one in edges])) for edge in shared),
     )
 
 
@@ -282,4 +289,5 @@ def _wider(found: Calibration) -> Calibration:
         dispersion=1.5 * found.dispersion,
         autocorrelation=memory_of(1.5 * (1.0 + phi) / (1.0 - min(phi, LONGEST_MEMORY))),
         noise_floor=1.5 * found.noise_floor,
+        by_edge=tuple((edge, _wider(one)) for edge, one in found.by_edge),
     )

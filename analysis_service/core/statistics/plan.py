@@ -26,7 +26,7 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
 
     points: int = 0  # intervals the look-back had
     dispersion: float = 1.0  # Pearson dispersion + 1 s.e.; 1 is Poisson
-    autocorrelation: float = 0.0  # AR(1), bias-corrected, + 1 s.e.
+    autocorrelation: float = 0.0  # AR(1), bias-corrected, leaning up
     long_run: float = 1.0  # long-run variance / variance of one interval, >= 1
     fence_low: float | None = None  # winsor fences, in the unit of the differences
     fence_high: float | None = None
@@ -36,11 +36,16 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     lag_one: float | None = None  # correlation of neighbouring differences as it was measured, not leaning
     baseline: float | None = None  # stable rate or level
     placebo_false_alarm: float | None = None
-    correlated: bool = False  # counts: lag-1 correlation of residuals beyond 2 / sqrt(points)
+    memory: float = 0.0  # how fast the correlation decays, per interval; 0: none beyond chance, 2 / sqrt(points)
+    by_edge: "tuple[tuple[float, Calibration], ...]" = ()  # histograms: the noise of "beyond this edge", for each edge
 
     @property
     def sufficient(self) -> bool:
         return self.points >= 60
+
+    def at_edge(self, edge: float) -> "Calibration":
+        """The noise at the edge nearest to `edge`; this calibration where edges were not told apart."""
+        return min(self.by_edge, key=lambda item: abs(item[0] - edge))[1] if self.by_edge else self
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -61,15 +61,15 @@ def test_the_evidence_is_the_mixture_written_out(sign: int, margin: float, phi: 
     assert found.safety == pytest.approx(log_e(run, sign * margin, -sign, [(0, 1.0)], phi), abs=1e-8)
 
 
-@pytest.mark.parametrize(("correlated", "low", "high"), [(True, 0.9, 1.2), (False, 0.6, 0.9)])
-def test_a_long_run_learns_its_own_long_run_dispersion(correlated: bool, low: float, high: float) -> None:
+@pytest.mark.parametrize(("memory", "low", "high"), [(0.8, 0.9, 1.2), (0.0, 0.6, 0.9)])
+def test_a_long_run_learns_its_own_long_run_dispersion(memory: float, low: float, high: float) -> None:
     """Residuals 10 a_t, a an AR(.8): long-run variance 100 (1 + .8) / (1 - .8), over the binomial's 45."""
     truth = 100 * 9 / (50 * 450 / 499)
     plan = Plan(
         test="sequential-rate-ratio",
         margin=Margin(relative=0.5),
         planned_looks=4000,
-        calibration=Calibration(points=360, correlated=correlated),
+        calibration=Calibration(points=360, memory=memory),
     )
     found = []
     for seed in range(8):
@@ -78,7 +78,7 @@ def test_a_long_run_learns_its_own_long_run_dispersion(correlated: bool, low: fl
         for k, step in enumerate(noise.tolist(), start=1):
             a = 0.8 * a + step
             state = rate_ratio.add(plan, state, k, (max(50 + 10 * a, 0.0), 100.0), (max(450 - 10 * a, 0.0), 900.0))
-        found.append(conditional.dispersion(plan, state) / truth)
+        found.append(conditional.dispersion(plan.calibration, state) / truth)
     assert low <= float(np.mean(found)) <= high
 
 

@@ -133,7 +133,7 @@ def test_tempering_and_restarts_keep_the_chance_to_ever_cross(p: float, alpha: f
         state = rate_ratio.start(settings_)
         for k, (x, y, _) in enumerate(path, start=1):
             state = rate_ratio.add(settings_, state, k, (x, n_c), (y, n_s))
-            temper = conditional.dispersion(settings_, state)
+            temper = conditional.dispersion(settings_.calibration, state)
             if conditional.evaluate(state, 1, 0.4, temper).harm >= math.log(1 / alpha):
                 p_cross += math.prod(chance for _, _, chance in path)
                 break
@@ -561,7 +561,7 @@ def test_late_onset_is_found_about_as_fast_as_an_early_one() -> None:
                 x_c, x_s = float(rng.poisson(3 * factor)), float(rng.poisson(27))
                 state = rate_ratio.add(p, state, k, (x_c, 300.0), (x_s, 2700.0))
                 if k > onset:
-                    temper = conditional.dispersion(p, state)
+                    temper = conditional.dispersion(p.calibration, state)
                     if conditional.evaluate(state, 1, 0.4, temper).harm >= LIMIT:
                         delays.append(k - onset)
                         break
