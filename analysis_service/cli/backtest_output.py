@@ -52,7 +52,7 @@ def _sentence(t: "Tally") -> str:
     low, high = t.interval
     said = f"{one_line(t.metric)}: {t.failed} of {t.runs} innocent runs failed"
     if t.alpha is None:
-        return f"{said}; a plain metric states no false-alarm rate."
+        return f"{said}; it was promised no false-alarm rate."
     verdict = (
         f"more than the {t.alpha:.3g} that was asked for"
         if low > t.alpha

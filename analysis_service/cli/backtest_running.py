@@ -58,7 +58,11 @@ def run_once(asking: Asking) -> Replayed:
         frames: dict[str, Frame] = {}
         for question in questions(spec):
             every = question.every or timedelta(minutes=1)
-            frames[question.key] = history.range(question.asked, start, end, every)
+            try:
+                frames[question.key] = history.range(question.asked, start, end, every)
+            except NoData:
+                if not question.optional:
+                    raise
         back = _Bounded(history, earliest)
         clock = {"at": start}
         calibrator = Calibrator(back, lambda: clock["at"])

@@ -2,7 +2,8 @@
 
 Comparisons are judged on placebo pairs of the stable version (see `core.statistics.placebo`): its processes in the
 canary's place, window by window, each calibrated by what lies before it, as live. Then the placebo canary is made
-worse from the window's first look on. Plain metrics are replayed window by window; on data that were healthy every
+worse from the window's first look on. A test of fixed size needs no calibration: it is judged once in each window, at
+its deadline (or at its planned looks). Plain metrics are replayed window by window; on data that were healthy every
 failure of theirs is a false alarm.
 """
 
@@ -13,7 +14,8 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from analysis_service.core.compare.spec import CANARY, STABLE, Spec, comparison_of, parse, plan_of, share_of
+from analysis_service.core.compare import fixed
+from analysis_service.core.compare.spec import CANARY, KAYENTA, STABLE, Spec, comparison_of, parse, plan_of, share_of
 from analysis_service.core.model import Phase, RunSpec
 from analysis_service.core.prepare import Ready, prepare
 from analysis_service.core.statistics import placebo
@@ -109,8 +111,11 @@ async def backtest(
             continue
         compared = parse(written, ready.interval)
         share = share_of(ready.name, [(one.metric, one.dry_run) for one in prepared])
-        if compared.single_arm or compared.once:
-            raise BadQuery(f"{ready.name}: {compared.test} has no placebo: it compares nothing, or looks once")
+        if compared.single_arm:
+            raise BadQuery(
+                f"{ready.name}: {compared.test} has no placebo: it holds the canary to a number and compares it with "
+                "nothing. Give it a stable arm and a margin, or leave --placebo out for one run over the data"
+            )
         found += _compared(history, ready.name, compared, share, mine, start, end, effects, most_runs, progress)
     return found
 
@@ -137,13 +142,21 @@ def _compared(
         canary = 1
     canary_pods = min(max(canary, 1), max(len(pods) - 1, 1))
     plan = plan_of(spec, share)
-    size = plan.planned_looks or UNPLANNED_LOOKS
+    size = max(plan.planned_looks, 1) if spec.once else plan.planned_looks or UNPLANNED_LOOKS
     pairs = [rows for rows in placebo.pairs_of(pods, canary_pods) if rows]
     windows = _windows(pairs, size, most_runs)
     if not windows:
         points = max((len(rows) for rows in pairs), default=0)
         raise NoData(f"{name}: {points} intervals of stable's data; one run takes {size}")
-    tallies = [Tally(name, effect, plan.alpha, spec.interval.total_seconds()) for effect in effects]
+    asked_for = None if spec.test == KAYENTA else plan.alpha  # it promises nothing
+    tallies = [Tally(name, effect, asked_for, spec.interval.total_seconds()) for effect in effects]
+    if spec.once:
+        for done, (rows, at) in enumerate(windows, start=1):
+            for tally in tallies:
+                failed_at, passed = _judged_once(name, spec, plan, rows[at : at + size], tally.effect)
+                tally.add(failed_at, passed, True)
+            progress(done, len(windows))
+        return tallies
     learnt: dict[int, Calibration] = {}
     every = max(1, math.ceil(max(at for _, at in windows) / LEARNINGS))
     scale = 2 if len(pods) == 1 else 1  # one process is compared with itself: every pair takes two intervals
@@ -178,6 +191,21 @@ def _judged(plan: Plan, rows: Sequence[placebo.Pair], effect: float) -> tuple[in
         look = Look(number, _EPOCH, data, stable, elapsed_seconds=plan.planned_seconds * number / max(len(rows), 1))
         state = family.update(plan, state, look)
         verdict = step(plan, verdict, look, family.assess(plan, state, interval=False))
+        if verdict.outcome:
+            break
+    return verdict.failed_at, verdict.outcome == "pass"
+
+
+def _judged_once(name: str, spec: Spec, plan: Plan, rows: Sequence[placebo.Pair], effect: float) -> tuple[int, bool]:
+    """(look of FAIL or 0, passed) of a test that is judged at planned looks, as `core.compare.state` folds it."""
+    state, verdict = fixed.begin(), VerdictState()
+    for number, (canary, stable) in enumerate(rows, start=1):
+        data: ArmData | None = canary if effect == 1.0 or canary is None else worse(canary, effect, plan.direction)
+        seconds = plan.planned_seconds * number / len(rows)
+        look = Look(number, _EPOCH, data, stable, elapsed_seconds=seconds)
+        state = fixed.update(state, look)
+        _, verdict = fixed.decide(name, spec, plan, state, verdict, look)
+        state = fixed.judged(state, spec, look)
         if verdict.outcome:
             break
     return verdict.failed_at, verdict.outcome == "pass"

@@ -47,7 +47,10 @@ class PrometheusHistory:
     def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
         name, raw = _unwrap(asked.provider)
         if name != "prometheus":
-            raise NoData(f"{asked}: the provider {name or '(none)'} keeps no history that can be asked for")
+            raise NoData(
+                f"{asked}: {name or '(none)'} cannot be asked for past data here, only prometheus can; "
+                "a table (--data) or a recording (check --record, then --recording) can stand in for it"
+            )
         try:
             spec = msgspec.convert(raw, PrometheusSpec)
         except msgspec.ValidationError as error:

@@ -32,10 +32,14 @@ MOST_STEPS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One query of a template. every: how often it is asked; None: once."""
+    """One query of a template. every: how often it is asked; None: once.
+
+    optional: the run goes on without it, as live.
+    """
 
     asked: Asked
     every: timedelta | None
+    optional: bool = False
 
     @property
     def key(self) -> str:
@@ -75,17 +79,23 @@ def questions(spec: RunSpec) -> tuple[Question, ...]:
         if written is None:
             name, inner = unwrap(ready.metric.provider)
             if name == "prometheus" and inner.get("rangeQuery"):
-                raise BadQuery(f"{ready.name}: a rangeQuery cannot be replayed; ask for an instant")
+                raise BadQuery(
+                    f"{ready.name}: a rangeQuery cannot be replayed: each answer of it is many values, and past data "
+                    "have one for each moment. Ask for the same in an instant, as avg_over_time((QUERY)[1h:1m])"
+                )
             found.append(Question(Asked(ready.name, ready.metric.provider), ready.interval))
             continue
         try:
-            asks = parse(written, ready.interval).asks
+            parsed = parse(written, ready.interval)
         except SpecError as error:
             raise BadQuery(f"{ready.name}: compare: {error}") from None
-        mine = [Question(Asked(ready.name, ask.union, ask.arm, ask.part), ready.interval) for ask in asks]
+        mine = [Question(Asked(ready.name, ask.union, ask.arm, ask.part), ready.interval) for ask in parsed.asks]
         if len({question.key for question in mine}) < len(mine):
             raise BadQuery(f"{ready.name}: both arms ask the same query: use {{{{arm.x}}}} in it")
         found += mine
+        if (weight := parsed.weight) is not None:
+            asked = Asked(ready.name, weight.union, weight.arm, weight.part)
+            found.append(Question(asked, ready.interval, optional=True))
     return tuple(found)
 
 

@@ -81,7 +81,7 @@ def _frames(case: Case, asked: Sequence[Question], folder: Path) -> tuple[dateti
         try:
             frames[question.key] = history.range(question.asked, start, last, question.every or case.step)
         except NoData:
-            if not case.recording:
+            if not (case.recording or question.optional):
                 raise
     if not frames:
         raise NoData("the recording holds no answer to any query of the template")

@@ -52,6 +52,11 @@ spec:
 """
 
 
+def indented(settings: str) -> str:
+    """Further settings of the last comparison."""
+    return "".join(f"        {line}\n" for line in settings.split(", "))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight hours of four stable pods and a canary with three times the errors in the last hour."""
@@ -92,6 +97,24 @@ def test_a_run_as_live(folder: Path) -> None:
     assert good.output.startswith("Successful at 2026-01-01T04:")
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_the_share_of_traffic_in_past_data(folder: Path, tmp_path: Path, known: bool) -> None:
+    """A run over data that do not have it goes on without, as live."""
+    (tmp_path / "t.yaml").write_text(TEMPLATE + indented("canaryWeightFrom: {web: {url: 'http://router/weight'}}"))
+    rows = (folder / "past.csv").read_text().splitlines()
+    times = dict.fromkeys(row.split(",")[0] for row in rows[1:])
+    if known:
+        rows += [f"{time},errors,,canaryWeight,,20" for time in times]
+    (tmp_path / "past.csv").write_text("\n".join(rows))
+    options = ("--start", "2026-01-01T04:00:00Z", "--end", "2026-01-01T06:00:00Z", "-o", "json")
+    done = run(folder, *options, template=str(tmp_path / "t.yaml"), data=str(tmp_path / "past.csv"))
+    assert done.exit_code == 0, done.output
+    looks = json.loads(done.stdout)["looks"]["errors"]
+    assert {look.get("weight_percent") for look in looks} == {20.0 if known else None}
+    assert looks[-1]["split"].get("configured") == (0.2 if known else None)
+    assert looks[-1]["split"]["canary_share"] == pytest.approx(0.2, abs=0.01)
+
+
 def test_data_that_end_too_early(folder: Path) -> None:
     done = run(folder, "--start", "2m", "--end", "2026-01-01T06:30:00Z")
     assert "The data ended before the run did" in done.output
@@ -120,6 +143,89 @@ def test_one_series_is_compared_with_itself(folder: Path) -> None:
     assert float(lines[1][3].rstrip("%")) <= 10
     assert float(lines[2][3].rstrip("%")) >= 80
     assert "innocent runs failed" in done.output
+
+
+@pytest.mark.parametrize(
+    ("settings", "alpha", "most", "looks"),
+    [
+        # judged once, at the deadline, whatever the look-back: alpha of the innocent runs fail
+        ("test: welch, failAt: noharm, alpha: 0.2", 0.2, 1.0, 12),
+        ("test: mann-whitney, failAt: noharm, alpha: 0.2", 0.2, 1.0, 12),
+        # of four planned looks the first one passes what is harmless, so that less of alpha is used
+        ("test: welch, failAt: noharm, alpha: 0.2, looks: 4, spending: pocock", 0.2, 0.15, 3),
+        # against the margin nothing innocent fails
+        ("test: welch, failAt: margin, alpha: 0.2", 0.2, 0.0, 12),
+        # no false-alarm rate was promised; it is measured all the same
+        ("test: kayenta, kayenta: {direction: increase}", None, 0.1, 12),
+    ],
+)
+def test_placebos_of_tests_of_fixed_size(
+    folder: Path, tmp_path: Path, settings: str, alpha: float | None, most: float, looks: int
+) -> None:
+    template = GAUGE.replace("maxDuration: 2h", "maxDuration: 1h") + indented(settings)
+    (tmp_path / "fixed.yaml").write_text(template)
+    done = run(folder, "--shift", "1.2", "-o", "json", template=str(tmp_path / "fixed.yaml"), data="one.csv")
+    assert done.exit_code == 0, done.output
+    innocent, harmed = json.loads(done.stdout)["results"]
+    assert innocent["runs"] == innocent["calibrated"] == 50
+    assert innocent["alpha"] == alpha
+    assert innocent["rate"] <= most
+    assert innocent["low"] <= innocent["rate"] <= innocent["high"]
+    if most == 1.0 and alpha is not None:
+        assert 0.5 * alpha <= innocent["rate"]
+        assert innocent["low"] <= alpha <= innocent["high"]
+    assert harmed["rate"] >= 0.98
+    assert harmed["medianLooks"] == looks
+
+
+def test_placebos_of_counts_at_the_deadline(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "once.yaml").write_text(TEMPLATE + indented("test: poisson-e"))
+    options = ("--end", "2026-01-01T06:59:00Z", "--shift", "3", "-o", "json", "--runs", "60")
+    done = run(folder, *options, template=str(tmp_path / "once.yaml"))
+    assert done.exit_code == 0, done.output
+    rows = {(row["metric"], row["effect"]): row for row in json.loads(done.stdout)["results"]}
+    assert rows["errors", 1.0]["low"] <= 0.05
+    assert rows["errors", 1.0]["runs"] == 60
+    assert (rows["errors", 3.0]["rate"], rows["errors", 3.0]["medianLooks"]) == (1.0, 30)
+
+
+PLAIN = """
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: plain}
+spec:
+  metrics:
+  - {name: m, interval: 1m, count: 3, successCondition: "true", failureCondition: "false", provider: PROVIDER}
+"""
+RANGE = '{prometheus: {address: "http://p", query: q, rangeQuery: {start: "now()", end: "now()", step: 1m}}}'
+WEB = '{web: {url: "http://w", jsonPath: "{$.x}"}}'
+OBJECTIVE = (
+    TEMPLATE.replace("margin: {relative: 0.5}", "objective: 0.01")
+    .replace(", stable: {h: s}", "")
+    .replace("name: errors", "name: slo")
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "options", "words"),
+    [
+        (PLAIN.replace("PROVIDER", RANGE), (), "m: a rangeQuery cannot be replayed"),
+        (PLAIN.replace("PROVIDER", RANGE), ("--placebo",), "Ask for the same in an instant, as avg_over_time("),
+        (PLAIN.replace("PROVIDER", WEB), ("SERVER",), "m: web cannot be asked for past data here, only prometheus can"),
+        (PLAIN.replace("PROVIDER", WEB), ("SERVER", "--placebo"), "a table (--data) or a recording"),
+        (OBJECTIVE, ("--placebo",), "slo: objective has no placebo: it holds the canary to a number"),
+    ],
+)
+def test_what_has_no_past(folder: Path, tmp_path: Path, template: str, options: tuple[str, ...], words: str) -> None:
+    (tmp_path / "t.yaml").write_text(template)
+    data = ["--data", str(folder / "past.csv")]
+    if "SERVER" in options:
+        data = ["--prometheus", "http://127.0.0.1:9", "--start", "1h"]
+    more = [option for option in options if option != "SERVER"]
+    done = CliRunner().invoke(command, ["-f", str(tmp_path / "t.yaml"), *data, *more])
+    assert done.exit_code == 2, done.output
+    assert words in done.output
+    assert "Traceback" not in done.output
 
 
 def test_a_rule_that_alarms_too_often_is_called_so(folder: Path, tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ async def test_the_connected_address_is_judged(backend: Any) -> None:
 @pytest.mark.parametrize(
     ("question", "kind", "words"),
     [
-        (Asked("m", {"web": {"url": "http://x"}}), NoData, "no history"),
+        (Asked("m", {"web": {"url": "http://x"}}), NoData, "web cannot be asked for past data here"),
         (Asked("m", {"prometheus": {"query": "up"}}), BadQuery, "not configured"),
         (Asked("m", {"prometheus": {"query": 3}}), BadQuery, "Expected `str`"),
     ],

@@ -299,6 +299,11 @@ def _asks(
             except ArgumentError as error:
                 raise SpecError(f"arms.{arm}: {error}") from None
             resolved = _as_values(resolved)
+            if _is_ranged(resolved):
+                raise SpecError(
+                    f"{shape}.{part}: rangeQuery: leave it out; a comparison asks for the present at every look, and "
+                    "what a range holds of the past would be counted again each time"
+                )
             growth: float | None = None
             note = ""
             if shape != "gauge":
@@ -325,6 +330,13 @@ def _weight(written: Mapping[str, Any], shape: Shape) -> Ask | None:
         return Ask("", WEIGHT, _as_values(resolve_arm(union, {})), 1.0)
     except ArgumentError as error:
         raise SpecError(f"canaryWeightFrom: {error}; the share is the run's, not an arm's") from None
+
+
+def _is_ranged(union: Mapping[str, Any]) -> bool:
+    name, spec = next(iter(union.items()))
+    if name == PLUGIN and isinstance(spec, Mapping) and len(spec) == 1:
+        return _is_ranged(spec)
+    return name == "prometheus" and isinstance(spec, Mapping) and bool(spec.get("rangeQuery"))
 
 
 def _as_values(union: Mapping[str, Any]) -> Mapping[str, Any]:

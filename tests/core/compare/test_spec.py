@@ -27,6 +27,7 @@ def written(**fields: Any) -> dict[str, Any]:
 
 
 GAUGE = {"counts": None, "gauge": {"web": {"url": "http://x/{{arm.hash}}"}}}
+RANGED = {"prometheus": {"query": "q", "rangeQuery": {"start": "now()", "end": "now()", "step": "1m"}}}
 HISTOGRAM = {"counts": None, "histogram": {"prometheus": {"query": "b"}}}
 
 
@@ -99,6 +100,8 @@ def test_the_shape_of_the_data_picks_the_test(fields: dict[str, Any], test: str,
             {"counts": {"events": {"prometheus": {"query": "rate(x[1m])"}}, "totals": {"prometheus": {"query": "x"}}}},
             "both be counters",
         ),
+        ({"gauge": RANGED, "counts": None}, "gauge.level: rangeQuery: leave it out"),
+        ({"gauge": {"plugin": RANGED}, "counts": None}, "gauge.level: rangeQuery: leave it out"),
         ({"counts": {"events": {"scrape": {"as": "delta", "query": "x"}}, "totals": {}}}, "scrape.as: delta"),
         ({"counts": {"events": {"web": {"url": "x"}}}}, "counts.totals: exactly one provider"),
     ],
