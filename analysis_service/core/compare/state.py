@@ -95,8 +95,8 @@ def step(setup: Setup, state: State, look: Look) -> tuple[State, Told]:
         split = {"canary_share": log_e.estimate, "configured": log_e.no_change, "log_e": log_e.log_e_harm}
         if folded.split.changes:
             split["configured_now"] = folded.split.share
-    elif (totals := _totals(look)) is not None:
-        split = {"canary_share": totals[0] / (totals[0] + totals[1])}
+    elif (share := sample_ratio.delivered(folded.split)) is not None:
+        split = {"canary_share": share}
     misrouted = log_e.log_e_harm >= MISROUTED and spec.test != SAMPLE_RATIO
     return folded, Told(look, folded.verdict, evidence, comparison, split, misrouted, folded.gap)
 

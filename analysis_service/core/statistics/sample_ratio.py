@@ -35,6 +35,8 @@ class SplitState(msgspec.Struct, frozen=True):
     stable_total: float = 0.0
     expected: float = 0.0  # the canary's requests, had all of them been routed as configured
     changes: int = 0  # of the configured share
+    unheld_canary: float = 0.0  # requests that could be held to no share: none was known, or it changed meanwhile
+    unheld_stable: float = 0.0
 
 
 def log_e(counts: Sequence[float], shares: Sequence[float], concentration: float = CONCENTRATION) -> float:
@@ -74,7 +76,13 @@ def update(plan: Plan, state: SplitState, look: Look) -> SplitState:
     share = look.weight_percent / 100.0 if look.weight_percent is not None else plan.expected_share
     mixed = WEIGHT_CHANGED in look.flags
     if canary is None or stable is None or share is None or mixed or not 0.0 < share < 1.0:
-        return msgspec.structs.replace(state, look=look.number, dropped=state.dropped + 1)
+        return msgspec.structs.replace(
+            state,
+            look=look.number,
+            dropped=state.dropped + 1,
+            unheld_canary=state.unheld_canary + (canary.total if canary and stable else 0.0),
+            unheld_stable=state.unheld_stable + (stable.total if canary and stable else 0.0),
+        )
     past, at_c, at_s, changes = state.past, state.canary, state.stable, state.changes
     if share != state.share:
         past, at_c, at_s = _log_e(state), 0.0, 0.0
@@ -91,7 +99,16 @@ def update(plan: Plan, state: SplitState, look: Look) -> SplitState:
         stable_total=state.stable_total + stable.total,
         expected=state.expected + share * (canary.total + stable.total),
         changes=changes,
+        unheld_canary=state.unheld_canary,
+        unheld_stable=state.unheld_stable,
     )
+
+
+def delivered(state: SplitState) -> float | None:
+    """The canary's share of all requests seen, whether or not they could be held to a share."""
+    canary = state.canary_total + state.unheld_canary
+    total = canary + state.stable_total + state.unheld_stable
+    return canary / total if total > 0 else None
 
 
 def _log_e(state: SplitState) -> float:
