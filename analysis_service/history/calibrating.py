@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from analysis_service.core.compare.spec import CANARY, STABLE, Ask, Spec, SpecError, comparison_of, parse, plan_of
 from analysis_service.core.model import Run
 from analysis_service.core.prepare import prepare
@@ -65,6 +67,7 @@ class Calibrator:
 def look_back(history: History, name: str, spec: Spec, lookback: timedelta, end: datetime) -> "Calibration":
     """What the stable version taught between end - lookback and end. Blocking; raises ProviderError."""
     from analysis_service.core.statistics import placebo
+    from analysis_service.core.statistics.traffic import traffic
 
     lookback = min(lookback, MOST_POINTS * spec.interval)
     stable = {
@@ -77,11 +80,10 @@ def look_back(history: History, name: str, spec: Spec, lookback: timedelta, end:
         for ask in spec.asks[:1]
         if ask.arm == CANARY
     ]
-    return placebo.learn(
-        pod_rows(spec, stable, end - lookback, end),
-        max(len(pods_of(canary[0])) if canary else 1, 1),
-        lambda calibration: plan_of(spec, 1.0, calibration),
-    )
+    rows, canary_pods = pod_rows(spec, stable, end - lookback, end), pods_of(canary[0]) if canary else set()
+    found = placebo.learn(rows, max(len(canary_pods), 1), lambda calibration: plan_of(spec, 1.0, calibration))
+    named = "" not in canary_pods.union(*(pods_of(frame) for frame in stable.values()))
+    return replace(found, traffic=traffic(rows, max(len(canary_pods), 1) if named else None))
 
 
 def pod_rows(spec: Spec, frames: Mapping[str, Frame], start: datetime, end: datetime) -> "list[list[ArmData | None]]":

@@ -70,6 +70,9 @@ def test_a_look_back_of_counters(burst: float, low: float, high: float) -> None:
     assert found.baseline == pytest.approx(4 / 300, rel=0.1)
     assert found.placebo_false_alarm is not None
     assert found.placebo_false_alarm <= 0.1
+    assert found.traffic is not None  # of five processes, and one canary beside them
+    assert (found.traffic.events, found.traffic.total) == pytest.approx((5 * 4, 5 * 300), rel=0.1)
+    assert found.traffic.canary_share == pytest.approx(1 / 6)
 
 
 async def test_the_seam() -> None:

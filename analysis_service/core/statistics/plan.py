@@ -21,6 +21,20 @@ class Margin(msgspec.Struct, frozen=True, omit_defaults=True):
     absolute: float | None = None
 
 
+class Traffic(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one interval of the look-back brought on average, all of stable's processes together.
+
+    canary_share: what the canary's processes make of all processes; None where they cannot be told apart. edges,
+    counts: of histograms, as in `looks.Histogram`.
+    """
+
+    events: float = 0.0
+    total: float = 0.0
+    canary_share: float | None = None
+    edges: tuple[float, ...] = ()
+    counts: tuple[float, ...] = ()
+
+
 class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a look-back over the stable version taught, for differences of the canary's shape (see `calibration`)."""
 
@@ -37,6 +51,7 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     baseline: float | None = None  # stable rate or level
     placebo_false_alarm: float | None = None
     memory: float = 0.0  # how fast the correlation decays, per interval; 0: none beyond chance, 2 / sqrt(points)
+    traffic: Traffic | None = None  # for the forecast; of counts and histograms
     by_edge: "tuple[tuple[float, Calibration], ...]" = ()  # histograms: the noise of "beyond this edge", for each edge
 
     @property
