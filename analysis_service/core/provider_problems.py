@@ -1,6 +1,7 @@
 """What is wrong with a provider's part of a metric, as far as the text alone can tell (no name is looked up here)."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from analysis_service.core.compare.spec import SpecError, parse
@@ -26,8 +27,8 @@ def provider_findings(metric: Metric, path: str) -> Iterator[Finding]:
         if name == "compare":
             found = list(_compare(metric, spec, where, path))
             yield from found
-            if all(code in ("SingleLook", "CannotFail") for code, *_ in found):
-                yield from _as_a_whole(metric, spec, where)
+            told = {place for code, place, *_ in found if code not in ("SingleLook", "CannotFail")}
+            yield from (one for one in _as_a_whole(metric, spec, where) if one[1] not in told)
 
 
 def _specs(provider: Spec, path: str) -> Iterator[tuple[str, Spec, str]]:
@@ -181,16 +182,31 @@ def _compare(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
 
 
 def _as_a_whole(metric: Metric, spec: Spec, path: str) -> Iterator[Finding]:
-    """What only shows when all of it is read together; an argument that is not filled in yet may be anything."""
-    if f"{OPEN}args." in str(spec) or OPEN in metric.interval or not _is_duration(metric.interval):
-        return
+    """What only shows when the comparison is read; an argument that is not filled in yet may be anything."""
+    every = parse_duration(metric.interval) if _is_duration(metric.interval) else None
+    timed = every is not None and every.total_seconds() > 0
     try:
-        notes = parse(spec, parse_duration(metric.interval)).notes
+        notes = parse(spec, every if timed else timedelta(minutes=1)).notes
     except SpecError as error:
-        yield "BadComparison", path, str(error), ""
+        for where, text in error.mistakes:
+            # an arm that lacks a value is told where the value is used: see argument_problems
+            if not where.startswith("arms.") and not _is_open(spec, where):
+                yield "BadComparison", f"{path}.{where}" if where else path, text, ""
         return
-    for note in notes:
+    for note in notes if timed else ():
         yield "OverlappingLooks", path, note, ""
+
+
+def _is_open(spec: Spec, where: str) -> bool:
+    """Whether an argument could still mend what stands at this path."""
+    if where == "arms":
+        return False  # what is the same in both is so whatever is filled in
+    if f"{OPEN}args." in str(spec.get("test", "")):
+        return True  # anything may follow from the test
+    found: Any = spec
+    for name in where.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return f"{OPEN}args." in str(found)
 
 
 def _nested(union: Spec, path: str) -> Iterator[Finding]:

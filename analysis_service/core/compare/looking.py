@@ -71,9 +71,9 @@ def warm_up() -> None:
         "histogram": Histogram((1.0, 2.0), (3.0, 2.0, 1.0)),
     }
     for shape, value in data.items():
-        query = {"web": {"url": ""}}
+        query = {"web": {"url": "{{arm.v}}"}}
         written = {shape: {EVENTS: query, TOTALS: query} if shape == "counts" else query}
-        arms: dict[str, dict[str, str]] = {CANARY: {}, STABLE: {}}
+        arms = {CANARY: {"v": "c"}, STABLE: {"v": "s"}}
         spec = parse({"arms": arms, "margin": {"relative": 0.5}, "maxDuration": "10s", **written}, timedelta(seconds=1))
         setup = Setup("", spec, plan_of(spec, 1.0))
         now = state.begin(setup)

@@ -4,19 +4,32 @@ Imports no statistics, so that a template can be judged without them.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from analysis_service.core.arguments import provider_names, resolve_arm
+from analysis_service.core.compare.fields import (
+    Mistake,
+    above_zero,
+    duration,
+    from_zero,
+    level,
+    loose,
+    number,
+    or_else,
+    share,
+    word,
+    wrong,
+)
+from analysis_service.core.compare.fields import SpecError as SpecError
 from analysis_service.core.compare.growth import growth_factor
 from analysis_service.core.model import Metric
 from analysis_service.core.statistics.budget import split_alpha
 from analysis_service.core.statistics.kayenta_config import ConfigError, parse_options
 from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 from analysis_service.core.tags import ArgumentError
-from analysis_service.core.timing import parse_duration
 from analysis_service.core.wire_providers import PLUGIN
 
 NAME = "compare"
@@ -28,6 +41,7 @@ WEIGHT = "canaryWeight"  # the part of the one question that is about neither ar
 Shape = Literal["counts", "histogram", "gauge"]
 Until = Literal["verdict", "terminated"]
 Missing = Literal["skip", "zero", "inconclusive"]
+T = TypeVar("T")
 
 FIXED = frozenset({"mann-whitney", "brunner-munzel", "welch", "ks", "tost", "fisher-exact", "poisson-e"})
 KAYENTA = "kayenta"
@@ -51,12 +65,12 @@ DEFAULT_TEST: Mapping[Shape, str] = {
 }
 _NO_MARGIN = frozenset({OBJECTIVE, SAMPLE_RATIO, KAYENTA})
 _RATIOS_ONLY = frozenset({"sequential-quantile", "sprt", "fisher-exact"})
+UNTIL = ("verdict", "terminated")
+FAIL_AT = ("noharm", "margin")
+DIRECTIONS = ("increase", "decrease", "either")
+MISSING = ("skip", "zero", "inconclusive")
 LOOKBACK = timedelta(hours=6)
 PLANNED_LOOKS = 20  # of a group-sequential test that names no number
-
-
-class SpecError(ValueError):
-    """The comparison cannot be made as written; the text says where and what would work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,49 +142,52 @@ def is_comparison(metric: Metric) -> bool:
 
 
 def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
-    """A resolved comparison (arguments filled in, {{arm.x}} not yet). interval: the metric's. Raises SpecError."""
+    """A resolved comparison (arguments filled in, {{arm.x}} not yet). interval: the metric's.
+
+    Raises SpecError with all mistakes at once, as far as one does not hide the other.
+    """
     if interval is None or interval <= timedelta():
-        raise SpecError("a comparison needs the metric's interval: how often it looks")
+        raise wrong("", "a comparison needs the metric's interval: how often it looks")
     shape = _shape(written)
     arms = written.get("arms")
     if not isinstance(arms, Mapping) or not isinstance(arms.get(CANARY), Mapping):
-        raise SpecError("arms.canary is missing: the canary's values for {{arm.x}}")
+        raise wrong("arms.canary", "missing: the canary's values for {{arm.x}}")
     single = not isinstance(arms.get(STABLE), Mapping)
     test = _test(written, shape, single=single)
     single = single or test == OBJECTIVE
-    margin = _margin(written, shape, test)
-    objective = _number(written, "objective", low=0.0)
-    if test == OBJECTIVE and not objective:
-        raise SpecError("objective is missing: the largest acceptable share of events, above 0")
-    until: Until = "terminated" if _word(written, "until", ("verdict", "terminated")) == "terminated" else "verdict"
-    longest = _duration(written, "maxDuration")
-    if longest is None and until == "verdict":
-        raise SpecError("maxDuration is missing: undecided then is Inconclusive")
-    share, weight = _number(written, WEIGHT, low=0.0, high=100.0), _weight(written, shape)
-    if test == SAMPLE_RATIO and not share and weight is None:
-        raise SpecError("canaryWeight is missing: the percent of the traffic that the canary should get")
-    planned, spending = _planned(written, test, longest)
-    asks, notes = _asks(written, shape, arms, interval, single=single)
-    fail_at = _word(written, "failAt", ("noharm", "margin")) or ("noharm" if shape == "counts" else "margin")
+    mistakes: list[Mistake] = []
+
+    def tried(read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except SpecError as error:
+            mistakes.extend(error.mistakes)
+            return None
+
+    until: Until = "terminated" if tried(lambda: word(written, "until", UNTIL)) == "terminated" else "verdict"
+    longest = tried(lambda: _longest(written, test, until))
+    planned, spending = tried(lambda: _planned(written, test)) or (None, None)
+    configured, weight = tried(lambda: _weights(written, shape, test)) or (None, None)
+    asks, notes = tried(lambda: _asks(written, shape, arms, interval, single=single)) or ((), ())
+    fail_at = tried(lambda: word(written, "failAt", FAIL_AT)) or ("noharm" if shape == "counts" else "margin")
+    floor = share if shape == "counts" else from_zero
     settings: dict[str, Any] = {
-        "beta": _level(written, "beta"),
-        "direction": _word(written, "direction", ("increase", "decrease", "either")) or "increase",
+        "beta": tried(lambda: level(written, "beta")),
+        "direction": tried(lambda: word(written, "direction", DIRECTIONS)) or "increase",
         "fail_at": "noharm" if test == OBJECTIVE else fail_at,
-        "absolute_floor": _number(written, "absoluteFloor", low=0.0),
-        "min_samples": _number(written, "minSamples", low=0.0) or 0.0,
-        "min_bake": _or(_number(written, "minBake", low=0.0, high=1.0), 0.25),
-        "objective": objective,
+        "absolute_floor": tried(lambda: floor(written, "absoluteFloor")),
+        "min_samples": tried(lambda: from_zero(written, "minSamples")) or 0.0,
+        "min_bake": or_else(tried(lambda: number(written, "minBake", low=0.0, high=1.0)), 0.25),
+        "objective": tried(lambda: _objective(written, test)),
         "spending": spending or "obrien-fleming",
         "looks": planned or PLANNED_LOOKS,
-        "expected_share": share / 100.0 if share else None,
+        "expected_share": configured / 100.0 if configured else None,
     }
-    missing = _word(written, "missing", ("skip", "zero", "inconclusive"))
-    kayenta = written.get("kayenta") or {}
-    try:
-        parse_options(kayenta, at="kayenta")
-    except ConfigError as error:
-        raise SpecError(str(error)) from None
-    return Spec(
+    missing = tried(lambda: word(written, "missing", MISSING))
+    tried(lambda: above_zero(written, "weightOf"))
+    warm_up: timedelta | None = tried(lambda: duration(written, "warmUp"))
+    lookback: timedelta | None = tried(lambda: duration(written, "lookback"))  # 0s: none
+    found = Spec(
         shape=shape,
         test=test,
         asks=asks,
@@ -178,19 +195,22 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
         interval=interval,
         max_duration=longest,
         until=until,
-        warm_up=_duration(written, "warmUp") or timedelta(),
+        warm_up=warm_up or timedelta(),
         missing="zero" if missing == "zero" else "inconclusive" if missing == "inconclusive" else "skip",
-        alpha=_level(written, "alpha"),
-        margin=margin,
+        alpha=tried(lambda: level(written, "alpha")) or 0.0,
+        margin=tried(lambda: _margin(written, shape, test)) or Margin(),
         settings=settings,
         planned=planned,
         spending=spending,
-        kayenta=kayenta,
-        lookback=_duration(written, "lookback") or LOOKBACK,
-        canary_weight=share,
+        kayenta=tried(lambda: _kayenta(written)) or {},
+        lookback=LOOKBACK if lookback is None else lookback,
+        canary_weight=configured,
         weight=weight,
         notes=notes,
     )
+    if mistakes:
+        raise SpecError(*mistakes)
+    return found
 
 
 def plan_of(spec: Spec, share: float, calibration: Calibration | None = None) -> Plan:
@@ -217,7 +237,7 @@ def share_of(name: str, metrics: Sequence[tuple[Metric, bool]]) -> float:
     names = [metric.name for metric, _ in sharing]
     if name not in names:
         return 1.0
-    weights = [_or(_loose(written.get("weightOf")), _or(metric.weight, 1.0)) for metric, written in sharing]
+    weights = [or_else(loose(written.get("weightOf")), or_else(metric.weight, 1.0)) for metric, written in sharing]
     critical = [metric.critical or written.get("critical") is True for metric, written in sharing]
     return split_alpha(1.0, weights, critical)[names.index(name)]
 
@@ -226,7 +246,7 @@ def _shape(written: Mapping[str, Any]) -> Shape:
     shapes: tuple[Shape, ...] = ("counts", "histogram", "gauge")
     found = [shape for shape in shapes if isinstance(written.get(shape), Mapping)]
     if len(found) != 1:
-        raise SpecError(f"exactly one of counts, histogram, gauge is wanted, found {', '.join(found) or 'none'}")
+        raise wrong("", f"exactly one of counts, histogram, gauge is wanted, found {', '.join(found) or 'none'}")
     return found[0]
 
 
@@ -235,9 +255,9 @@ def _test(written: Mapping[str, Any], shape: Shape, *, single: bool) -> str:
     if not test:
         test = OBJECTIVE if single and shape == "counts" else DEFAULT_TEST[shape]
     if test not in TESTS[shape]:
-        raise SpecError(f"test {test!r} cannot use {shape}; these can: {', '.join(sorted(TESTS[shape]))}")
+        raise wrong("test", f"{test!r} cannot use {shape}; these can: {', '.join(sorted(TESTS[shape]))}")
     if single and test != OBJECTIVE:
-        raise SpecError("arms.stable is missing: only counts can be held to an objective without it")
+        raise wrong("arms.stable", "missing: only counts can be held to an objective without it")
     return test
 
 
@@ -246,37 +266,62 @@ def _margin(written: Mapping[str, Any], shape: Shape, test: str) -> Margin:
     if not isinstance(margin, Mapping):
         if test in _NO_MARGIN:
             return Margin()
-        raise SpecError("margin is missing: how much worse than stable is acceptable, such as {relative: 0.5}")
-    found = Margin(_number(margin, "relative", low=0.0), _number(margin, "absolute", low=0.0))
+        raise wrong("margin", "missing: how much worse than stable is acceptable, such as {relative: 0.5}")
+    absolute = share if shape == "counts" else from_zero
+    found = Margin(
+        from_zero(margin, "relative", at="margin.relative"), absolute(margin, "absolute", at="margin.absolute")
+    )
     if (found.relative is None) == (found.absolute is None):
-        raise SpecError("margin: exactly one of relative, absolute is wanted")
+        raise wrong("margin", "exactly one of relative, absolute is wanted")
     ratios = test in _RATIOS_ONLY or (test == "group-sequential" and shape == "counts")
     if ratios and found.relative is None:
-        raise SpecError(f"margin.absolute: {test} compares ratios; give margin.relative, such as 0.5 for 1.5 times")
+        raise wrong("margin.absolute", f"{test} compares ratios; give margin.relative, such as 0.5 for 1.5 times")
     if test == "ks" and (found.absolute is None or not 0 < found.absolute < 1):
-        raise SpecError(
-            "margin: ks compares whole distributions; give margin.absolute between 0 and 1, the share of values that "
-            "may move beyond any limit, as 0.1"
+        raise wrong(
+            "margin",
+            "ks compares whole distributions; give margin.absolute between 0 and 1, the share of values that may move "
+            "beyond any limit, as 0.1",
         )
     return found
 
 
-def _planned(
-    written: Mapping[str, Any], test: str, longest: timedelta | None
-) -> tuple[int | None, Literal["obrien-fleming", "pocock"] | None]:
-    looks = _number(written, "looks", low=1.0)
-    word = _word(written, "spending", ("obrien-fleming", "pocock"))
+def _longest(written: Mapping[str, Any], test: str, until: Until) -> timedelta | None:
+    found = duration(written, "maxDuration")
+    if found is None and (test in FIXED or test == KAYENTA):
+        raise wrong("maxDuration", f"missing: {test} decides at maxDuration")
+    if found is None and until == "verdict":
+        raise wrong("maxDuration", "missing: undecided then is Inconclusive")
+    return found
+
+
+def _planned(written: Mapping[str, Any], test: str) -> tuple[int | None, Literal["obrien-fleming", "pocock"] | None]:
+    looks = number(written, "looks", low=1.0)
+    rule = word(written, "spending", ("obrien-fleming", "pocock"))
     spending: Literal["obrien-fleming", "pocock"] | None = None
-    if word:
-        spending = "pocock" if word == "pocock" else "obrien-fleming"
+    if rule:
+        spending = "pocock" if rule == "pocock" else "obrien-fleming"
     fixed = test in FIXED or test == KAYENTA
-    if fixed and longest is None:
-        raise SpecError(f"{test} decides at maxDuration, which is missing")
     if fixed and looks is not None and looks > 1 and (spending is None or test == KAYENTA):
         remedy = "it has no spending rule" if test == KAYENTA else "name a spending rule (spending: obrien-fleming)"
-        raise SpecError(f"looks: {test} is made for a single look; looked at {looks:g} times it raises false alarms, "
-                        f"so {remedy} or use a sequential test")  # fmt: skip
+        text = f"{test} is made for a single look; looked at {looks:g} times it raises false alarms, so {remedy}"
+        raise wrong("looks", f"{text} or use a sequential test")
     return (int(looks) if looks is not None else None), spending
+
+
+def _objective(written: Mapping[str, Any], test: str) -> float | None:
+    found = share(written, "objective")
+    if test == OBJECTIVE and not found:
+        raise wrong("objective", "missing: the largest acceptable share of events, above 0")
+    return found
+
+
+def _kayenta(written: Mapping[str, Any]) -> Mapping[str, Any]:
+    options: Mapping[str, Any] = written.get("kayenta") or {}
+    try:
+        parse_options(options, at="kayenta")
+    except ConfigError as error:
+        raise wrong("", str(error)) from None
+    return options
 
 
 def _asks(
@@ -292,17 +337,19 @@ def _asks(
     for arm in (CANARY,) if single else (CANARY, STABLE):
         values = {str(key): str(value) for key, value in arms[arm].items()}
         for part, union in parts.items():
+            where = f"{shape}.{part}" if shape == "counts" else shape
             if not isinstance(union, Mapping) or len(union) != 1:
-                raise SpecError(f"{shape}.{part}: exactly one provider is wanted")
+                raise wrong(where, "exactly one provider is wanted")
             try:
                 resolved = resolve_arm(union, values)
             except ArgumentError as error:
-                raise SpecError(f"arms.{arm}: {error}") from None
-            resolved = _as_values(resolved)
+                raise wrong(f"arms.{arm}", str(error)) from None
+            resolved = _as_values(resolved, where)
             if _is_ranged(resolved):
-                raise SpecError(
-                    f"{shape}.{part}: rangeQuery: leave it out; a comparison asks for the present at every look, and "
-                    "what a range holds of the past would be counted again each time"
+                raise wrong(
+                    where,
+                    "rangeQuery: leave it out; a comparison asks for the present at every look, and what a range holds "
+                    "of the past would be counted again each time",
                 )
             growth: float | None = None
             note = ""
@@ -312,24 +359,39 @@ def _asks(
                 notes[note] = None
             asks.append(Ask(arm, part, resolved, growth))
     if len({ask.growth is None for ask in asks}) > 1:
-        raise SpecError("events and totals must both be counters, or both the growth of one interval (cumulative)")
+        raise wrong(
+            "counts", "events and totals must both be counters, or both the growth of one interval (cumulative)"
+        )
+    if not single and all(_of(asks, CANARY)[part] == union for part, union in _of(asks, STABLE).items()):
+        raise wrong(
+            "arms",
+            "both ask the very same, so that a version would be compared with itself and pass; "
+            "let the queries use {{arm.x}}, and give it values that differ",
+        )
     return tuple(asks), tuple(notes)
 
 
-def _weight(written: Mapping[str, Any], shape: Shape) -> Ask | None:
-    union = written.get("canaryWeightFrom")
+def _of(asks: Sequence[Ask], arm: str) -> Mapping[str, Mapping[str, Any]]:
+    return {ask.part: ask.union for ask in asks if ask.arm == arm}
+
+
+def _weights(written: Mapping[str, Any], shape: Shape, test: str) -> tuple[float | None, Ask | None]:
+    """The configured percentage, or the question for it."""
+    configured, union = number(written, WEIGHT, low=0.0, high=100.0), written.get("canaryWeightFrom")
+    if test == SAMPLE_RATIO and not configured and union is None:
+        raise wrong(WEIGHT, "missing: the percent of the traffic that the canary should get")
     if union is None:
-        return None
+        return configured, None
     if written.get(WEIGHT) is not None:
-        raise SpecError("canaryWeight and canaryWeightFrom are both set; keep one of them")
+        raise wrong(WEIGHT, "canaryWeight and canaryWeightFrom are both set; keep one of them")
     if shape == "gauge":
-        raise SpecError("canaryWeightFrom: a gauge counts no requests, so no share of them can be told; leave it out")
+        raise wrong("canaryWeightFrom", "a gauge counts no requests, so no share of them can be told; leave it out")
     if not isinstance(union, Mapping) or len(union) != 1:
-        raise SpecError("canaryWeightFrom: exactly one provider is wanted")
+        raise wrong("canaryWeightFrom", "exactly one provider is wanted")
     try:
-        return Ask("", WEIGHT, _as_values(resolve_arm(union, {})), 1.0)
+        return None, Ask("", WEIGHT, _as_values(resolve_arm(union, {}), "canaryWeightFrom"), 1.0)
     except ArgumentError as error:
-        raise SpecError(f"canaryWeightFrom: {error}; the share is the run's, not an arm's") from None
+        raise wrong("canaryWeightFrom", f"{error}; the share is the run's, not an arm's") from None
 
 
 def _is_ranged(union: Mapping[str, Any]) -> bool:
@@ -339,68 +401,14 @@ def _is_ranged(union: Mapping[str, Any]) -> bool:
     return name == "prometheus" and isinstance(spec, Mapping) and bool(spec.get("rangeQuery"))
 
 
-def _as_values(union: Mapping[str, Any]) -> Mapping[str, Any]:
+def _as_values(union: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """A scrape reads values: the comparison takes differences itself, per process."""
     name, spec = next(iter(union.items()))
     if name == PLUGIN and isinstance(spec, Mapping):
-        return {PLUGIN: _as_values(spec)}
+        return {PLUGIN: _as_values(spec, f"{where}.{PLUGIN}")}
     if name != "scrape" or not isinstance(spec, Mapping):
         return union
     if spec.get("as", "") not in ("", "value"):
-        raise SpecError(f"scrape.as: {spec['as']}: leave it out; a comparison takes the differences itself")
+        text = f"{spec['as']}: leave it out; a comparison takes the differences itself"
+        raise wrong(f"{where}.scrape.as", text)
     return {name: {**spec, "as": "value"}}
-
-
-def _word(written: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> str:
-    value = written.get(key)
-    if value is None or value == "":
-        return ""
-    if value not in allowed:
-        raise SpecError(f"{key}: one of {', '.join(allowed)} is wanted, found {value!r}")
-    return str(value)
-
-
-def _number(written: Mapping[str, Any], key: str, *, low: float = -math.inf, high: float = math.inf) -> float | None:
-    value = written.get(key)
-    if value is None:
-        return None
-    number = _loose(value)
-    if number is None or not low <= number <= high:
-        limits = f" from {low:g}" + (f" to {high:g}" if high < math.inf else " up")
-        raise SpecError(f"{key}: a number{limits if low > -math.inf else ''} is wanted, found {value!r}")
-    return number
-
-
-def _level(written: Mapping[str, Any], key: str) -> float:
-    value = _or(_number(written, key), 0.05)
-    if not 0.0 < value <= 0.5:
-        raise SpecError(f"{key}: a probability above 0 and at most 0.5 is wanted, found {value:g}")
-    return value
-
-
-def _duration(written: Mapping[str, Any], key: str) -> timedelta | None:
-    value = written.get(key)
-    if value is None or value == "":
-        return None
-    try:
-        found = parse_duration(str(value))
-    except ValueError as error:
-        raise SpecError(f"{key}: {error}") from None
-    if found < timedelta() or (key == "maxDuration" and not found):
-        raise SpecError(f"{key}: a duration above 0 is wanted, found {value!r}")
-    return found
-
-
-def _loose(value: Any) -> float | None:
-    """A number, or text that is one."""
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value

@@ -14,12 +14,12 @@ from analysis_service.core.compare.spec import Spec, parse
 from analysis_service.core.statistics.looks import Counts, Gauge, Histogram, Samples
 
 INF = math.inf
-QUERY = {"prometheus": {"query": "x"}}
+QUERY = {"prometheus": {"query": "{{arm.v}}"}}
 
 
 def spec(shape: str = "counts", **fields: Any) -> Spec:
     data = {"counts": {"events": QUERY, "totals": QUERY}, "histogram": QUERY, "gauge": QUERY}[shape]
-    arms: dict[str, Any] = {"canary": {}, "stable": {}}
+    arms: dict[str, Any] = {"canary": {"v": "c"}, "stable": {"v": "s"}}
     whole: dict[str, Any] = {"arms": arms, shape: data, "margin": {"relative": 0.5}, "maxDuration": "1h", **fields}
     return parse(whole, timedelta(seconds=30))
 

@@ -28,7 +28,7 @@ def template(metric: dict[str, Any] | None = None, score: Any = None, **spec: An
 WEIGHT = {"web": {"url": "http://router/weight", "jsonPath": "{$.canary}"}}
 COUNTER = {"scrape": {"targets": ["http://x/{{arm.v}}"], "query": "q"}}
 COUNTED = {"gauge": None, "counts": {"events": COUNTER, "totals": COUNTER}}
-RATE = {"prometheus": {"query": "sum(rate(x[5m]))"}}
+RATE = {"prometheus": {"query": 'sum(rate(x{v="{{arm.v}}"}[5m]))'}}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,17 @@ RATE = {"prometheus": {"query": "sum(rate(x[5m]))"}}
         (template(test="welch", looks=5), ["BadComparison"]),
         (template(test="welch", looks=5, spending="pocock"), []),
         (template(gauge={"scrape": {"targets": ["http://x"], "query": "q", "as": "rate"}}), ["BadComparison"]),
-        (template(arms={"canary": {"v": "a"}, "stable": {}}), ["BadComparison"]),
+        (template(arms={"canary": {"v": "a"}, "stable": {}}), []),  # told where the value is used: UndeclaredArm
+        (template(arms={"canary": {"v": "a"}, "stable": {"v": "a"}}), ["BadComparison"]),  # a version against itself
+        (template(arms={"canary": {"v": "{{args.a}}"}, "stable": {"v": "{{args.a}}"}}), ["BadComparison"]),
+        (template(arms={"canary": {"v": "{{args.a}}"}, "stable": {"v": "{{args.b}}"}}), []),
+        # an argument elsewhere hides nothing, and several mistakes are told at once
+        (
+            template(arms={"canary": {"v": "{{args.a}}"}, "stable": {"v": "b"}}, beta=0, failAt="never"),
+            ["BadComparison"] * 2,
+        ),
+        (template(weightOf=0, minSamples=-1, direction="{{args.d}}"), ["BadComparison"] * 2),
+        (template(test="{{args.t}}", beta=0), []),  # anything may follow from the test
         (template(gauge=None, counts={"events": RATE, "totals": RATE}), ["OverlappingLooks"]),
         # the canary's share of traffic: a percentage, or a question about it
         (template(**COUNTED, canaryWeight=10), []),

@@ -28,7 +28,7 @@ def written(**fields: Any) -> dict[str, Any]:
 
 GAUGE = {"counts": None, "gauge": {"web": {"url": "http://x/{{arm.hash}}"}}}
 RANGED = {"prometheus": {"query": "q", "rangeQuery": {"start": "now()", "end": "now()", "step": "1m"}}}
-HISTOGRAM = {"counts": None, "histogram": {"prometheus": {"query": "b"}}}
+HISTOGRAM = {"counts": None, "histogram": {"prometheus": {"query": 'b{hash="{{arm.hash}}"}'}}}
 
 
 def test_defaults() -> None:
@@ -65,32 +65,35 @@ def test_the_shape_of_the_data_picks_the_test(fields: dict[str, Any], test: str,
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"margin": None}, "margin is missing"),
+        ({"margin": None}, "margin: missing"),
         ({"margin": {}}, "exactly one of relative, absolute"),
-        ({"margin": {"relative": -1}}, "relative: a number from 0 up is wanted, found -1"),
-        ({"maxDuration": None}, "maxDuration is missing"),
+        ({"margin": {"relative": -1}}, "margin.relative: a number from 0 up is wanted, found -1"),
+        ({"maxDuration": None}, "maxDuration: missing"),
         ({"maxDuration": "20"}, "maxDuration: time: missing unit"),
         ({"maxDuration": "0s"}, "maxDuration: a duration above 0"),
-        ({"arms": {}}, "arms.canary is missing"),
+        ({"arms": {}}, "arms.canary: missing"),
         ({"arms": {"canary": {}, "stable": {}}}, "arms.canary: failed to resolve {{arm.hash}}"),
-        ({"arms": {"canary": {"hash": "a"}}}, "objective is missing"),
-        ({**GAUGE, "arms": {"canary": {"hash": "a"}}}, "arms.stable is missing"),
+        ({"arms": {"canary": {"hash": "a"}}}, "objective: missing"),
+        ({**GAUGE, "arms": {"canary": {"hash": "a"}}}, "arms.stable: missing"),
         ({"gauge": {"web": {}}}, "exactly one of counts, histogram, gauge"),
-        ({"test": "sequential-t"}, "test 'sequential-t' cannot use counts"),
+        ({"test": "sequential-t"}, "test: 'sequential-t' cannot use counts"),
         ({**GAUGE, "test": "fisher-exact"}, "cannot use gauge"),
         ({"alpha": 0}, "alpha: a probability above 0"),
         ({"alpha": "many"}, "alpha: a number is wanted, found 'many'"),
         ({"direction": "up"}, "direction: one of increase, decrease, either is wanted"),
         ({**GAUGE, "test": "welch", "looks": 5}, "welch is made for a single look"),
         ({**GAUGE, "test": "kayenta", "looks": 5, "spending": "pocock"}, "it has no spending rule"),
-        ({**GAUGE, "test": "welch", "until": "terminated", "maxDuration": None}, "welch decides at maxDuration"),
+        (
+            {**GAUGE, "test": "welch", "until": "terminated", "maxDuration": None},
+            "maxDuration: missing: welch decides at maxDuration",
+        ),
         ({**GAUGE, "test": "ks"}, "ks compares whole distributions"),
         ({**GAUGE, "test": "ks", "margin": {"absolute": 2}}, "between 0 and 1"),
         ({"test": "sprt", "margin": {"absolute": 0.1}}, "sprt compares ratios"),
         ({"test": "fisher-exact", "margin": {"absolute": 0.1}}, "fisher-exact compares ratios"),
         ({"test": "group-sequential", "margin": {"absolute": 0.1}}, "group-sequential compares ratios"),
         ({**GAUGE, "test": "kayenta", "kayenta": {"critical": "yes"}}, "kayenta.critical: true or false"),
-        ({"test": "sample-ratio", "margin": None}, "canaryWeight is missing"),
+        ({"test": "sample-ratio", "margin": None}, "canaryWeight: missing"),
         ({"canaryWeight": 120}, "canaryWeight: a number from 0 to 100"),
         ({"canaryWeight": 5, "canaryWeightFrom": {"web": {}}}, "both set"),
         ({"canaryWeightFrom": {}}, "canaryWeightFrom: exactly one provider"),
@@ -100,8 +103,21 @@ def test_the_shape_of_the_data_picks_the_test(fields: dict[str, Any], test: str,
             {"counts": {"events": {"prometheus": {"query": "rate(x[1m])"}}, "totals": {"prometheus": {"query": "x"}}}},
             "both be counters",
         ),
-        ({"gauge": RANGED, "counts": None}, "gauge.level: rangeQuery: leave it out"),
-        ({"gauge": {"plugin": RANGED}, "counts": None}, "gauge.level: rangeQuery: leave it out"),
+        ({"gauge": RANGED, "counts": None}, "gauge: rangeQuery: leave it out"),
+        ({"gauge": {"plugin": RANGED}, "counts": None}, "gauge: rangeQuery: leave it out"),
+        # nothing exceeds a share of 1: these would let everything pass
+        (
+            {"absoluteFloor": 5},
+            "absoluteFloor: a share of the events below 1 is wanted, which none exceeds, found 5; 5% is 0.05",
+        ),
+        ({"margin": {"absolute": 2}}, "margin.absolute: a share of the events below 1"),
+        ({"arms": {"canary": {"hash": "a"}}, "objective": 99.9}, "objective: a share of the events below 1"),
+        ({"alpha": 5}, "alpha: a probability above 0 and at most 0.5 is wanted, found 5; 5% is 0.05"),
+        ({"weightOf": 0}, "weightOf: a number above 0 is wanted, found 0"),
+        ({"weightOf": -1}, "weightOf: a number above 0"),
+        # a version compared with itself is as good as itself
+        ({"arms": {"canary": {"hash": "a"}, "stable": {"hash": "a"}}}, "arms: both ask the very same"),
+        ({**GAUGE, "gauge": {"web": {"url": "http://x"}}}, "arms: both ask the very same"),
         ({"counts": {"events": {"scrape": {"as": "delta", "query": "x"}}, "totals": {}}}, "scrape.as: delta"),
         ({"counts": {"events": {"web": {"url": "x"}}}}, "counts.totals: exactly one provider"),
     ],
@@ -110,6 +126,20 @@ def test_what_is_refused(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError) as error:
         parse(written(**fields), EVERY)
     assert said in str(error.value)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    fields = {"alpha": 5, "beta": 0, "direction": "up", "minBake": 3, "absoluteFloor": -1, "warmUp": "5"}
+    with pytest.raises(SpecError) as error:
+        parse(written(**fields, margin={"relative": -1}), EVERY)
+    found = [one.where for one in error.value.mistakes]
+    assert sorted(found) == sorted([*fields, "margin.relative"])
+
+
+def test_events_alone_may_differ_between_the_arms() -> None:
+    """The total may be an exposure that both have in common."""
+    counts = written()["counts"] | {"totals": {"prometheus": {"query": "hours_total"}}}
+    assert len(parse(written(counts=counts), EVERY).asks) == 4
 
 
 def test_an_interval_is_needed() -> None:
