@@ -6,6 +6,7 @@ counters of the last look travel in the measurement's metadata, saved together w
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,18 +40,20 @@ from analysis_service.stores.base import Page
 from providers.base import Answer, BadAnswer, NoData, ProviderError
 
 if TYPE_CHECKING:
-    from analysis_service.core.compare import telling
+    from analysis_service.core.compare import looking, telling
     from analysis_service.core.compare.state import Setup, State
 
 T = TypeVar("T")
 
 PLAN = "compare.plan"  # metadata: the settings, fixed before the first look
+WAITING = "compare.waiting"  # metadata: looks taken before the settings were known
 LAST_LOOK = "compare.lastLook"  # metadata: number and time of the last look: says which state belongs to it
 FORECAST = "forecast"
 GUARANTEE = "guarantee"
 SAMPLE_RATIO = "sampleRatio"  # metadata: whether routing delivers the configured share, as of the last look
 KEPT_STATES = 20_000  # comparisons whose state is kept in memory; beyond that it is read from the store again
 PAGE = 500
+FEW = 4  # looks that are judged on the loop, one after the other
 _STARTED = "scrape.started"
 _IN_THREAD = frozenset({"group-sequential", "sequential-quantile", "sequential-ks", "sequential-mean"})
 
@@ -63,8 +66,10 @@ class StoredLooks(Protocol):
     ) -> Awaitable[Page[Look]]: ...
 
 
-Calibrate = Callable[[Spec, Run], Awaitable[Calibration | None]]
-"""What a look-back over the stable version teaches, or None: then results are labelled uncalibrated."""
+Calibrate = Callable[[str, Spec], Awaitable[Calibration | None]]
+"""(the metric's name, its comparison) -> what a look-back over the stable version teaches, or None: then results are
+labelled uncalibrated."""
+Slot = tuple[str, str, int]
 
 
 @dataclass(slots=True)
@@ -84,7 +89,9 @@ class Comparer:
     asker: Asker
     clock: Clock
     calibrate: Calibrate | None = None
-    _held: "OrderedDict[tuple[str, str, int], _Held]" = field(default_factory=OrderedDict)
+    grace_seconds: float = 1.0  # that a look waits for its look-back; longer, and it is taken and judged later
+    _held: "OrderedDict[Slot, _Held]" = field(default_factory=OrderedDict)
+    _learning: "dict[Slot, asyncio.Future[Calibration | None]]" = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _warm: bool = False
 
@@ -120,18 +127,25 @@ class Comparer:
     async def measure(
         self, run: Run, task: Task, metric: Metric, stored: StoredLooks
     ) -> tuple[Measurement, tuple[Look, ...]]:
-        """The measurement after one more look, or after its end; and the look, if there was one."""
+        """The measurement after one more look, or after its end; and the looks that were judged, the newest last."""
         now = self.clock.now()
         base = task.measurement or Measurement(Phase.RUNNING, task.ordinal, started_at=now)
         try:
             held = await self._setup(run, task, metric, base, stored)
         except SpecError as error:
             return mark_error(base, f"compare: {error}", now, Cause.SPEC_INVALID), ()
+        if isinstance(held, Spec):
+            answered = await self._answers(run, task, held)
+            return await self._ahead(run, task, metric, held, base, answered, now, stored)
+        held, base, caught_up = await self._caught_up(task, metric, held, base)
+        if base.done:
+            return base, caught_up
         if task.op is Op.TERMINATE:
-            return await self._terminated(run, task, held, base), ()
+            return await self._terminated(run, task, held, base), caught_up
         answered = await self._answers(run, task, held.setup.spec)
         if isinstance(answered, NotAnswered):
-            return self._missed(run, task, held, base, answered, now)
+            measurement, looks = self._missed(run, task, held, base, answered, now)
+            return measurement, (*caught_up, *looks)
         from analysis_service.core.compare import state as fold
 
         since = (now - (base.started_at or now)).total_seconds()
@@ -139,9 +153,12 @@ class Comparer:
         if judged and not fold.is_whole(held.setup, held.state):
             state = await self._rebuilt(run, task, held.setup, held.looked, stored)
             held = _Held(held.provider, held.setup, state, held.looked)
-        return await self._looked(run, task, metric, held, base, answered, now, judged=judged)
+        measurement, looks = await self._looked(run, task, metric, held, base, answered, now, judged=judged)
+        return measurement, (*caught_up, *looks)
 
-    def unanswered(self, run: Run, task: Task, lost: NotAnswered) -> tuple[Measurement, tuple[Look, ...]]:
+    async def unanswered(
+        self, run: Run, task: Task, lost: NotAnswered, stored: StoredLooks
+    ) -> tuple[Measurement, tuple[Look, ...]]:
         """A look that could not even be asked for, because a secret was missing.
 
         Its settings may not be fixed yet, and cannot be: the look-back needs the secret, too.
@@ -150,6 +167,10 @@ class Comparer:
 
         now = self.clock.now()
         base = task.measurement or Measurement(Phase.RUNNING, task.ordinal, started_at=now)
+        if WAITING in base.metadata:
+            metric = task.metric.metric
+            spec = parse(comparison_of(metric.provider) or {}, task.metric.interval)
+            return await self._ahead(run, task, metric, spec, base, lost, now, stored)
         looked = base.metadata.get(LAST_LOOK, "")
         measurement = self._without_answer(task, base, lost.message, CAUSES.get(lost.kind, Cause.INTERNAL), now)
         look = looking.missed(_number(looked), f"{lost.kind}: {lost.message}", base.started_at or now, now)
@@ -183,16 +204,8 @@ class Comparer:
         slot = (run.id, task.name, task.ordinal)
         if found.state is None or found.look is None or found.ending is None:
             self._hold(slot, held)
-            reason = f"{task.name}: first readings taken; the first comparison follows in {_seconds(spec.interval)}"
-            return self._running(task, spec, base, started, metadata, "", reason), ()
-        metadata |= {
-            LAST_LOOK: _mark(found.look.number, at),
-            "looks": str(found.look.number),
-            GUARANTEE: found.guarantee,
-            **({SAMPLE_RATIO: found.sample_ratio} if found.sample_ratio else {}),
-        }
-        if found.outlook:
-            metadata.setdefault(FORECAST, found.outlook)
+            return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
+        metadata = _told(metadata, found, found.look)
         ending = found.ending
         if ending.phase is Phase.RUNNING:
             self._hold(slot, _Held(held.provider, setup, found.state, metadata[LAST_LOOK]))
@@ -219,6 +232,68 @@ class Comparer:
             metadata=metadata,
             reason=reason,
         )
+
+    # looks before the settings are known
+
+    async def _ahead(
+        self,
+        run: Run,
+        task: Task,
+        metric: Metric,
+        spec: Spec,
+        base: Measurement,
+        answered: "interval.Readings | NotAnswered",
+        at: datetime,
+        stored: StoredLooks,
+    ) -> tuple[Measurement, tuple[Look, ...]]:
+        """A look while the look-back takes its time: it waits, with those before it, until it can be judged."""
+        from analysis_service.core.compare import looking, waiting
+
+        kept = waiting.load(base.metadata.get(WAITING, ""))
+        number, started = _number(base.metadata.get(LAST_LOOK, "")) + len(kept) + 1, base.started_at or at
+        if isinstance(answered, NotAnswered):
+            cause = CAUSES.get(answered.kind, Cause.INTERNAL)
+            measurement = self._without_answer(task, base, answered.message, cause, at)
+            missed = looking.missed(number - 1, f"{answered.kind}: {answered.message}", started, at)
+            kept = waiting.with_missed(kept, missed)
+            measurement = replace(measurement, metadata={**base.metadata, WAITING: waiting.dump(kept)})
+            if not measurement.done:
+                return measurement, ()
+            held = await self._held_for(run, task, metric, spec, base, self._plan_for(run, task, spec, None), stored)
+            _, measurement, looks = await self._caught_up(task, metric, held, measurement)
+            return measurement, looks
+        if len(kept) >= waiting.MOST:  # counters lose nothing by it: the next look takes their growth
+            return self._running(task, spec, base, started, base.metadata, base.value, base.reason), ()
+        memory, look = looking.take(spec, _memory(base), answered, number, started, at)
+        metadata = {**base.metadata, READINGS: interval.dump(memory)}
+        if look is None:
+            return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
+        metadata[WAITING] = waiting.dump((*kept, look))
+        taken = f"{len(kept) + 1} look{'s' if kept else ''} taken"
+        reason = f"{task.name}: {taken}; judged once the look-back over the stable version has been read"
+        return self._running(task, spec, base, started, metadata, base.value, reason), ()
+
+    async def _caught_up(
+        self, task: Task, metric: Metric, held: _Held, base: Measurement
+    ) -> tuple[_Held, Measurement, tuple[Look, ...]]:
+        """The comparison and its measurement once the looks that waited are judged; and these looks."""
+        from analysis_service.core.compare import waiting
+
+        looks = waiting.load(base.metadata.get(WAITING, ""))
+        if not looks:
+            return held, base, ()
+        setup = held.setup
+        state, kept, last = await self._judge(
+            lambda: waiting.judged(setup, metric, held.state, looks), heavy=len(looks) > FEW
+        )
+        metadata = {PLAN: _text(setup.plan), **base.metadata}
+        del metadata[WAITING]
+        metadata = _told(metadata, last, kept[-1])
+        if last is not None and last.decided and last.ending is not None:
+            return held, _ended(base, last.ending, metadata, self.clock.now()), tuple(kept)
+        value = last.ending.value if last is not None and last.ending is not None else base.value
+        after = _Held(held.provider, setup, state, metadata[LAST_LOOK])
+        return after, replace(base, value=value, metadata=metadata), tuple(kept)
 
     # a look whose query failed
 
@@ -285,8 +360,13 @@ class Comparer:
 
     # what lies between looks
 
-    async def _setup(self, run: Run, task: Task, metric: Metric, base: Measurement, stored: StoredLooks) -> _Held:
-        """The comparison as it stood after the last saved look. Raises SpecError, StoreError."""
+    async def _setup(
+        self, run: Run, task: Task, metric: Metric, base: Measurement, stored: StoredLooks
+    ) -> "_Held | Spec":
+        """The comparison as it stood after the last saved look; what is asked for, while its settings are not known.
+
+        Raises SpecError, StoreError.
+        """
         if not self._warm:
             await asyncio.to_thread(_load)  # numpy takes its time, once
             self._warm = True
@@ -299,17 +379,50 @@ class Comparer:
             self._held.move_to_end(slot)
             return held
         spec = parse(comparison_of(metric.provider) or {}, task.metric.interval)
-        setup = held.setup if held is not None and held.setup.spec == spec else None
-        if setup is None:
-            plan = _plan(base)  # settings never change between looks, not even those learnt from history
-            if plan is None:
-                calibration = await self.calibrate(spec, run) if self.calibrate is not None else None
-                share = share_of(task.name, [(ready.metric, ready.dry_run) for ready in prepare(run.spec).metrics])
-                plan = plan_of(spec, share, calibration)
-            setup = fold.Setup(task.name, spec, plan)
+        if held is not None and held.setup.spec == spec:
+            plan: Plan | None = held.setup.plan
+        else:  # settings never change between looks, not even those learnt from history
+            plan = _plan(base) or await self._settled(run, task, spec, base)
+        if plan is None:
+            return spec
         if held is not None and held.looked == looked:
-            return _Held(metric.provider, setup, held.state, looked)
+            return _Held(metric.provider, fold.Setup(task.name, spec, plan), held.state, looked)
+        return await self._held_for(run, task, metric, spec, base, plan, stored)
+
+    async def _held_for(
+        self, run: Run, task: Task, metric: Metric, spec: Spec, base: Measurement, plan: Plan, stored: StoredLooks
+    ) -> _Held:
+        from analysis_service.core.compare import state as fold
+
+        setup, looked = fold.Setup(task.name, spec, plan), base.metadata.get(LAST_LOOK, "")
         return _Held(metric.provider, setup, await self._rebuilt(run, task, setup, looked, stored), looked)
+
+    async def _settled(self, run: Run, task: Task, spec: Spec, base: Measurement) -> Plan | None:
+        """The settings; None while the look-back is not done. At its end a comparison goes on without it."""
+        if self.calibrate is None:
+            return self._plan_for(run, task, spec, None)
+        slot, now = (run.id, task.name, task.ordinal), self.clock.now()
+        ends = task.op is Op.TERMINATE
+        learning = self._learning.get(slot)
+        if learning is None and ends:
+            return self._plan_for(run, task, spec, None)
+        if learning is None:
+            learning = self._learning[slot] = asyncio.ensure_future(self.calibrate(task.name, spec))
+        first_readings = spec.cumulative and READINGS not in base.metadata  # nothing is judged by them
+        if not (learning.done() or ends or first_readings):
+            await asyncio.wait({learning}, timeout=self.grace_seconds if self.grace_seconds < math.inf else None)
+        ends = ends or schedule.is_over(base.started_at or now, spec.max_duration, now)
+        if not learning.done() and not ends:
+            return None
+        del self._learning[slot]
+        if not learning.done():
+            learning.cancel()
+        calibration = learning.result() if learning.done() and not learning.cancelled() else None
+        return self._plan_for(run, task, spec, calibration)
+
+    def _plan_for(self, run: Run, task: Task, spec: Spec, calibration: Calibration | None) -> Plan:
+        share = share_of(task.name, [(ready.metric, ready.dry_run) for ready in prepare(run.spec).metrics])
+        return plan_of(spec, share, calibration)
 
     async def _rebuilt(self, run: Run, task: Task, setup: "Setup", looked: str, stored: StoredLooks) -> "State":
         """The whole state, from the looks as they were saved."""
@@ -420,10 +533,24 @@ def _ended(base: Measurement, ending: "telling.Ending", metadata: Mapping[str, s
         value=ending.value,
         started_at=base.started_at or now,
         finished_at=now,
-        metadata={key: text for key, text in metadata.items() if key != READINGS},
+        metadata={key: text for key, text in metadata.items() if key not in (READINGS, WAITING)},
         reason=ending.reason,
         cause=ending.cause,
     )
+
+
+def _told(metadata: Mapping[str, str], found: "looking.Looked | None", newest: Look) -> dict[str, str]:
+    """The metadata after a look. found: what the last look that was not missed came to; newest: the last of all."""
+    told = {**metadata, LAST_LOOK: _mark(newest.number, newest.at), "looks": str(newest.number)}
+    if found is not None:
+        told |= {GUARANTEE: found.guarantee, **({SAMPLE_RATIO: found.sample_ratio} if found.sample_ratio else {})}
+        if found.outlook:
+            told.setdefault(FORECAST, found.outlook)
+    return told
+
+
+def _first(task: Task, spec: Spec) -> str:
+    return f"{task.name}: first readings taken; the first comparison follows in {_seconds(spec.interval)}"
 
 
 def _text(plan: Plan) -> str:

@@ -118,8 +118,11 @@ class Measurer:
         """Strict mode without a secret: as if the provider had not answered."""
         if is_comparison(task.metric.metric):
             if task.op is Op.TERMINATE:  # nobody is asked for it
-                return (await self.comparer.measure(run, task, task.metric.metric, stored))[0]
-            measurement, looks[task.name, task.ordinal] = self.comparer.unanswered(run, task, lost)
+                measurement, taken = await self.comparer.measure(run, task, task.metric.metric, stored)
+            else:
+                measurement, taken = await self.comparer.unanswered(run, task, lost, stored)
+            if taken:
+                looks[task.name, task.ordinal] = taken
             return measurement
         return self._judged(run, task, task.metric.metric, lost)
 

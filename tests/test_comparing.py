@@ -1,5 +1,6 @@
 """Comparisons from the first look to the verdict: driven by hand where time matters, through the engine elsewhere."""
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -753,8 +754,8 @@ async def test_the_configured_share_is_told_with_what_was_delivered() -> None:
 async def test_calibration_is_asked_once_and_kept() -> None:
     asked: list[str] = []
 
-    async def calibrate(spec: Any, run: Run) -> Calibration | None:
-        asked.append(run.id)
+    async def calibrate(name: str, spec: Any) -> Calibration | None:
+        asked.append(name)
         return Calibration(points=360, dispersion=1.0 + len(asked), baseline=0.04)
 
     bench = Bench(traffic(0.04, 0.04), (comparison(),))
@@ -765,9 +766,113 @@ async def test_calibration_is_asked_once_and_kept() -> None:
         await bench.advance(seconds)
         bench.restart()
     looks = await bench.looks()
-    assert asked == ["id"]
+    assert asked == ["errors"]
     assert {look.data["evidence"]["calibrated"] for look in looks} == {True}
     assert looks[-1].data["evidence"]["dispersion"] >= 2.0
+
+
+@dataclass
+class LookBacks:
+    """A look-back that is done when the bench's clock has reached a second; None: it never is."""
+
+    bench: Bench
+    done_at: float | None
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, name: str, spec: Any) -> Calibration | None:
+        self.asked.append(name)
+        while self.done_at is None or self.bench.clock.monotonic() < self.done_at:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if spec.shape == "gauge":
+            return Calibration(points=360, log_ratio=True, scale=0.05, baseline=100.0)
+        return Calibration(points=360, dispersion=1.5, baseline=0.04)
+
+
+async def learning(bench: Bench, done_at: float | None, *, restarts: bool) -> Run:
+    """The run until its end. Between turns the loop turns, so that a look-back that is due is done."""
+    await bench.create()
+    back = LookBacks(bench, done_at)
+    for turn in range(500):
+        assert bench.measurer is not None
+        bench.measurer.comparer.calibrate = back
+        bench.measurer.comparer.grace_seconds = 0.0
+        for _ in range(3):
+            await asyncio.sleep(0)
+        step = await bench.turn()
+        if bench.run.phase.done:
+            return bench.run
+        assert step.wake_at is not None
+        bench.clock.at = max(bench.clock.at, step.wake_at)
+        if restarts and turn % 2:
+            bench.restart()
+    raise AssertionError("not done")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(
+    ("source", "metric", "done_at", "missed", "phase"),
+    [
+        # gauges: each look is a value, and none is lost
+        (levels("same"), gauge(margin={"relative": 0.2}), 100, (), Phase.SUCCESSFUL),
+        # counters: the first readings need no settings, the looks after them wait
+        (traffic(0.04, 0.04), comparison(), 100, (), Phase.SUCCESSFUL),
+        # harm that the waiting looks show, and what was taken after it does not count
+        (traffic(0.20, 0.02), comparison(), 290, (), Phase.FAILED),
+        # a missed look keeps its place among those that wait
+        (traffic(0.04, 0.04), comparison(), 100, ((55, 62),), Phase.SUCCESSFUL),
+        # a look-back that is never done: at the deadline all is judged without it
+        (traffic(0.04, 0.04, rate=0.2), comparison(maxDuration="5m"), None, (), Phase.INCONCLUSIVE),
+        (traffic(0.20, 0.02), comparison(maxDuration="5m"), None, (), Phase.FAILED),
+    ],
+    ids=["gauge", "counters", "harm", "missed", "never", "never, harm"],
+)
+async def test_looks_wait_for_a_look_back_and_none_is_lost(
+    source: Source, metric: Metric, done_at: float | None, missed: tuple[Any, ...], phase: Phase, restarts: bool
+) -> None:
+    """The looks, their verdicts and the run's are those of a look-back that was there at once."""
+    at_once, late = Bench(failing(source, *missed), (metric,)), Bench(failing(source, *missed), (metric,))
+    expected = await learning(at_once, 0 if done_at is not None else None, restarts=False)
+    run = await learning(late, done_at, restarts=restarts)
+    assert run.phase is expected.phase is phase, run.reason
+    assert await late.looks() == await at_once.looks()
+    measurement, wanted = run.results[0].measurements[-1], expected.results[0].measurements[-1]
+    assert measurement.metadata == wanted.metadata
+    assert measurement.value == wanted.value
+    assert ("uncalibrated" in measurement.metadata["guarantee"]) == (done_at is None)
+    assert "compare.waiting" not in measurement.metadata
+
+
+async def test_a_waiting_comparison_says_so_and_holds_up_nobody() -> None:
+    bench = Bench(
+        traffic(0.04, 0.04),
+        (comparison(), Metric("plain", interval="10s", count=30, provider={SCRIPTED: {"query": "stable requests"}})),
+    )
+    await bench.create()
+    assert bench.measurer is not None
+    bench.measurer.comparer.calibrate = LookBacks(bench, None)
+    bench.measurer.comparer.grace_seconds = 0.0
+    await bench.advance(95)
+    compared, plain = bench.run.results
+    assert compared.measurements[-1].reason == (
+        "errors: 3 looks taken; judged once the look-back over the stable version has been read"
+    )
+    assert plain.taken == 10
+    assert await bench.looks() == []
+    run = await bench.terminated()
+    looks = await bench.looks()
+    assert (run.results[0].phase, len(looks)) == (Phase.INCONCLUSIVE, 3)
+    assert "terminated after 3 looks before there was a verdict" in run.results[0].reason
+    assert looks[-1].data["evidence"]["canary_total"] == 900
+
+
+async def test_waiting_looks_are_kept_when_the_backend_goes_away() -> None:
+    metric = comparison(consecutive_error_limit=1)
+    bench = Bench(failing(traffic(0.04, 0.04), (80, 1000)), (metric,))
+    run = await learning(bench, None, restarts=True)
+    looks = await bench.looks()
+    assert (run.phase, run.results[0].cause) == (Phase.ERROR, Cause.PROVIDER_UNAVAILABLE)
+    assert [bool(look.data.get("missed")) for look in looks] == [False, False, True, True]
+    assert [look.number for look in looks] == [1, 2, 3, 4]
 
 
 async def test_a_number_from_each_backend_is_the_growth_of_one_interval() -> None:

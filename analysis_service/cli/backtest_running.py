@@ -13,12 +13,13 @@ from msgspec.structs import replace
 
 from analysis_service.cli.documents import File
 from analysis_service.cli.resolved import compose
+from analysis_service.core.compare.spec import LOOKBACK
 from analysis_service.core.model import Argument, RunSpec
 from analysis_service.core.secret_arguments import needed, with_secrets
 from analysis_service.core.timing import format_duration, parse_duration
 from analysis_service.history.backtest import Tally, backtest
 from analysis_service.history.base import Asked, Frame, History
-from analysis_service.history.calibrating import LOOK_BACK, Calibrator
+from analysis_service.history.calibrating import Calibrator
 from analysis_service.history.replay import Replayed, questions, replay, without_secrets
 from analysis_service.telemetry import configure_logging
 from providers.base import NoData, ProviderError
@@ -100,7 +101,7 @@ def _worked(asking: Asking, work: Callable[[History, RunSpec, datetime, datetime
             raise click.UsageError("--prometheus needs --start: a time, or how long before the end, as 24h")
         if not start < end:
             raise click.UsageError(f"--start ({start.isoformat()}) is not before --end ({end.isoformat()})")
-        return asyncio.run(_awaited(work(history, spec, start, end, first or start - LOOK_BACK)))
+        return asyncio.run(_awaited(work(history, spec, start, end, first or start - LOOKBACK)))
     except NoData as error:
         raise CannotBacktest(str(error)) from None
     except ProviderError as error:

@@ -6,18 +6,17 @@ without history, a server that does not answer, too few points) ends in None or 
 """
 
 import asyncio
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
-from analysis_service.core.compare.spec import CANARY, STABLE, Ask, Spec, SpecError, comparison_of, parse, plan_of
-from analysis_service.core.model import Run
-from analysis_service.core.prepare import prepare
-from analysis_service.core.timing import parse_duration
+from analysis_service.core.compare.spec import CANARY, STABLE, Ask, Spec, plan_of
 from analysis_service.history.base import Asked, Frame, History
 from analysis_service.history.pool import Pool
 from providers.base import ProviderError
@@ -27,38 +26,69 @@ if TYPE_CHECKING:
     from analysis_service.core.statistics.looks import ArmData
     from analysis_service.core.statistics.plan import Calibration
 
-LOOK_BACK = timedelta(hours=6)
 MOST_POINTS = 2_000  # of a look-back: more of them teach nothing new
 MOST_PODS = 24
 AT_ONCE = 1  # look-backs that are worked on together: each more would let the loop wait longer for the interpreter
-PATIENCE = timedelta(minutes=2)  # a first look waits no longer for its turn
+PATIENCE = timedelta(minutes=2)  # a comparison waits no longer for its turn: meanwhile nothing is judged
+SHARED = timedelta(seconds=30)  # equal questions within it get one answer: the canary may have more pods by and by
+
+_encode = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
+
+
+@dataclass(slots=True)
+class _Shared:
+    """One look-back and those who wait for it. When nobody does any longer, its turn goes to the next."""
+
+    asked_at: datetime
+    work: "asyncio.Future[Calibration | None]"
+    waiting: int = 0
 
 
 @dataclass(slots=True)
 class Calibrator:
-    """`calibrate(spec, run)` for `Comparer`. told: hears why there is no calibration, in a sentence."""
+    """`calibrate(name, spec)` for `Comparer`. told: hears why there is no calibration, in a sentence.
+
+    Equal comparisons that begin together are learnt about once.
+    """
 
     history: History
     now: Callable[[], datetime]
     pool: Pool = field(default_factory=lambda: Pool(AT_ONCE))
     told: Callable[[str], None] = lambda text: None
+    patience: timedelta = PATIENCE
+    _shared: dict[bytes, _Shared] = field(init=False, default_factory=dict)
 
-    async def __call__(self, spec: Spec, run: Run) -> "Calibration | None":
-        if spec.single_arm or spec.once:
+    async def __call__(self, name: str, spec: Spec) -> "Calibration | None":
+        if spec.single_arm or spec.once or spec.lookback <= timedelta():
             return None
-        name, lookback = _named(spec, run)
-        if lookback <= timedelta():
-            return None
+        shared = self._one_for_all(name, spec)
+        shared.waiting += 1
         try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
-                return await self.pool.run(self._learn, name, spec, lookback, self.now())
+            async with asyncio.timeout(self.patience.total_seconds()):
+                return await asyncio.shield(shared.work)
         except TimeoutError:
-            self.told(f"{name}: uncalibrated: the look-back was not done in {PATIENCE.total_seconds():g} s")
+            self.told(f"{name}: uncalibrated: the look-back was not done in {self.patience.total_seconds():g} s")
             return None
+        finally:
+            shared.waiting -= 1
+            if not shared.waiting and not shared.work.done():
+                shared.work.cancel()
 
-    def _learn(self, name: str, spec: Spec, lookback: timedelta, end: datetime) -> "Calibration | None":
+    def _one_for_all(self, name: str, spec: Spec) -> _Shared:
+        now = self.now()
+        self._shared = {
+            key: one for key, one in self._shared.items() if not one.work.done() or now - one.asked_at < SHARED
+        }
+        key = hashlib.blake2b(_encode((name, spec)), digest_size=16).digest()
+        found = self._shared.get(key)
+        if found is None or found.work.cancelled() or now - found.asked_at >= SHARED:
+            work = asyncio.ensure_future(self.pool.run(self._learn, name, spec, now))
+            found = self._shared[key] = _Shared(now, work)
+        return found
+
+    def _learn(self, name: str, spec: Spec, end: datetime) -> "Calibration | None":
         try:
-            return look_back(self.history, name, spec, lookback, end)
+            return look_back(self.history, name, spec, spec.lookback, end)
         except ProviderError as error:
             self.told(f"{name}: uncalibrated: {error}")
             return None
@@ -129,20 +159,3 @@ def _reading(frame: Frame, at: datetime, pod: str) -> "Reading":
 
 def _asked(name: str, ask: Ask) -> Asked:
     return Asked(name, ask.union, ask.arm, ask.part)
-
-
-def _named(spec: Spec, run: Run) -> tuple[str, timedelta]:
-    """The metric this comparison is of, and its look-back."""
-    for ready in prepare(run.spec).metrics:
-        written = comparison_of(ready.metric.provider)
-        if written is None:
-            continue
-        try:
-            if [ask.part for ask in parse(written, ready.interval).asks] != [ask.part for ask in spec.asks]:
-                continue
-            lookback = parse_duration(str(written["lookback"])) if written.get("lookback") else LOOK_BACK
-        except (SpecError, ValueError):
-            continue
-        if parse(written, ready.interval).margin == spec.margin:
-            return ready.name, lookback
-    return "", LOOK_BACK

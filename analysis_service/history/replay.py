@@ -4,6 +4,7 @@ Nothing here decides: `core.reconcile` plans and settles, `Measurer` asks a prov
 replayed verdict is the verdict that the engine would have given.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -110,6 +111,7 @@ async def replay(
     asker = Asker(lambda name: FrameProvider(name, frames), Secrets([]), clock, Telemetry())
     measurer = Measurer(asker, clock)
     measurer.comparer.calibrate = calibrate
+    measurer.comparer.grace_seconds = math.inf  # a clock that jumps must not outrun the look-back
     run = Run(id="replay", namespace="default", name="replay", spec=spec, created_at=start)
     kept: dict[tuple[str, int], list[Look]] = {}
 

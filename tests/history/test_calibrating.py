@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 
 from analysis_service.core.compare.spec import Spec, parse
-from analysis_service.core.model import Metric, Run, RunSpec
 from analysis_service.history.base import Asked, Frame, Series
 from analysis_service.history.calibrating import Calibrator, look_back
 from analysis_service.history.prometheus import PrometheusHistory
@@ -31,9 +31,8 @@ COUNTS: dict[str, Any] = {
 }
 
 
-def run_of(written: dict[str, Any]) -> tuple[Spec, Run]:
-    metric = Metric("errors", interval="30s", provider={"compare": written})
-    return parse(written, HALF_MINUTE), Run("r", "default", "r", RunSpec((metric,)))
+def spec_of(written: dict[str, Any]) -> Spec:
+    return parse(written, HALF_MINUTE)
 
 
 class Made:
@@ -62,7 +61,7 @@ class Made:
 
 @pytest.mark.parametrize(("burst", "low", "high"), [(0.0, 1.0, 1.3), (1.0, 2.5, 12.0)])
 def test_a_look_back_of_counters(burst: float, low: float, high: float) -> None:
-    spec, _ = run_of(COUNTS)
+    spec = spec_of(COUNTS)
     found = look_back(Made(burst), "errors", spec, timedelta(hours=6), END)
     assert found.sufficient
     assert found.points >= 700  # the restart costs nothing but its own interval
@@ -76,14 +75,83 @@ def test_a_look_back_of_counters(burst: float, low: float, high: float) -> None:
 
 
 async def test_the_seam() -> None:
-    spec, run = run_of({**COUNTS, "lookback": "2h"})
+    spec = spec_of({**COUNTS, "lookback": "2h"})
     history = Made()
     calibrator = Calibrator(history, lambda: END)
-    found = await calibrator(spec, run)
+    found = await calibrator("errors", spec)
     assert found is not None
     assert found.points >= 238  # an interval may be lost to the restarts
     assert ("stable", timedelta(hours=2)) in history.asked
-    assert await calibrator(spec, run) == found  # the same history, the same answer
+    assert await calibrator("errors", spec) == found  # the same history, the same answer
+    calibrator.pool.close()
+
+
+async def test_equal_questions_are_learnt_about_once() -> None:
+    """Of twenty comparisons that begin together and ask the same; not of another metric, lookback or limit."""
+    spec, later = spec_of(COUNTS), END
+    history = Made()
+    calibrator = Calibrator(history, lambda: later)
+    found = await asyncio.gather(*(calibrator("errors", spec_of(COUNTS)) for _ in range(20)))
+    assert found == [found[0]] * 20
+    once = len(history.asked)
+    assert once == 3  # events and totals of stable, and once the canary, for its pods
+    later = END + timedelta(seconds=20)
+    assert await calibrator("errors", spec) is found[0]
+    assert len(history.asked) == once
+    for other in ({"lookback": "3h"}, {"alpha": 0.01}, {"margin": {"relative": 0.2}}):
+        before = len(history.asked)
+        await calibrator("errors", spec_of({**COUNTS, **other}))
+        assert len(history.asked) == before + once
+    later = END + timedelta(seconds=31)  # the canary may have grown
+    before = len(history.asked)
+    await calibrator("errors", spec)
+    assert len(history.asked) == before + once
+    calibrator.pool.close()
+
+
+class Slow:
+    """A history that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.let = threading.Event()
+        self.asked: list[str] = []
+
+    def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+        self.asked.append(asked.metric)
+        self.let.wait(10)
+        raise NoData("nothing")
+
+    def close(self) -> None:
+        return None
+
+
+async def test_nobody_waits_for_ever_and_a_turn_that_is_not_wanted_goes_to_the_next() -> None:
+    told: list[str] = []
+    history = Slow()
+    calibrator = Calibrator(history, lambda: END, told=told.append, patience=timedelta(seconds=0.05))
+    first = asyncio.ensure_future(calibrator("first", spec_of(COUNTS)))
+    await asyncio.sleep(0)
+    assert await calibrator("second", spec_of(COUNTS)) is None
+    assert await first is None
+    assert told == [f"{name}: uncalibrated: the look-back was not done in 0.05 s" for name in ("first", "second")]
+    await asyncio.sleep(0.01)  # the place in the queue is given up in the loop's next turns
+    history.let.set()
+    calibrator.patience = timedelta(seconds=10)
+    assert await calibrator("third", spec_of(COUNTS)) is None
+    assert "second" not in history.asked
+    calibrator.pool.close()
+
+
+async def test_one_that_gives_up_leaves_the_others_waiting() -> None:
+    history = Slow()
+    calibrator = Calibrator(history, lambda: END)
+    one, other = (asyncio.ensure_future(calibrator("errors", spec_of(COUNTS))) for _ in range(2))
+    await asyncio.sleep(0)
+    one.cancel()
+    await asyncio.wait({one})
+    history.let.set()
+    assert await other is None
+    assert history.asked == ["errors"]
     calibrator.pool.close()
 
 
@@ -100,10 +168,10 @@ class Broken:
 
 @pytest.mark.parametrize("error", [Unreachable("down"), NoData("the provider web keeps no history")])
 async def test_without_history_it_says_why_and_goes_on(error: Exception) -> None:
-    spec, run = run_of(COUNTS)
+    spec = spec_of(COUNTS)
     told: list[str] = []
     calibrator = Calibrator(Broken(error), lambda: END, told=told.append)
-    assert await calibrator(spec, run) is None
+    assert await calibrator("errors", spec) is None
     assert told == [f"errors: uncalibrated: {error}"]
     calibrator.pool.close()
 
@@ -118,20 +186,20 @@ async def test_without_history_it_says_why_and_goes_on(error: Exception) -> None
     ],
 )
 async def test_where_there_is_nothing_to_learn(written: dict[str, Any]) -> None:
-    spec, run = run_of(written)
+    spec = spec_of(written)
     history = Made()
     calibrator = Calibrator(history, lambda: END)
-    assert await calibrator(spec, run) is None
+    assert await calibrator("errors", spec) is None
     assert history.asked == []
     calibrator.pool.close()
 
 
 async def test_the_loop_is_not_held() -> None:
     """Six hours of five pods are learnt from in a thread; meanwhile the loop turns, as often as it likes."""
-    spec, run = run_of(COUNTS)
+    spec = spec_of(COUNTS)
     calibrator = Calibrator(Made(), lambda: END)
-    await calibrator(spec, run)  # what is imported is imported once
-    work, turns = asyncio.ensure_future(calibrator(spec, run)), 0
+    await calibrator("errors", spec)  # what is imported is imported once
+    work, turns = asyncio.ensure_future(calibrator("others", spec)), 0
     while not work.done():
         await asyncio.sleep(0.001)
         turns += 1

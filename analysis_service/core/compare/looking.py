@@ -1,15 +1,15 @@
 """One look, from what both arms answered to what follows from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from analysis_service.core.compare import interval, schedule, state, telling
 from analysis_service.core.compare.interval import Memory, Readings
-from analysis_service.core.compare.spec import CANARY, EVENTS, STABLE, TOTALS, parse, plan_of
+from analysis_service.core.compare.spec import CANARY, EVENTS, STABLE, TOTALS, Spec, parse, plan_of
 from analysis_service.core.compare.state import Setup, State
 from analysis_service.core.compare.telling import Ending
 from analysis_service.core.model import Look as StoredLook
-from analysis_service.core.model import Metric
+from analysis_service.core.model import Metric, Phase
 from analysis_service.core.statistics.looks import Counts, Gauge, Histogram, Look
 
 
@@ -25,18 +25,32 @@ class Looked:
     outlook: str = ""
     sample_ratio: str = ""
 
+    @property
+    def decided(self) -> bool:
+        """Whether the comparison has ended with this look."""
+        return self.ending is not None and self.ending.phase is not Phase.RUNNING
+
 
 def look(
     setup: Setup, metric: Metric, before: State, memory: Memory, readings: Readings, started: datetime, at: datetime
 ) -> Looked:
     """The look that was asked for at `at`. Never raises for data."""
-    spec = setup.spec
-    memory, found = interval.take(spec, memory, readings, at.timestamp())
-    over = schedule.is_over(started, spec.max_duration, at)
-    if found.first and not over:
+    memory, taken = take(setup.spec, memory, readings, before.looks + 1, started, at)
+    if taken is None:
         return Looked(memory)
-    taken = Look(
-        number=before.looks + 1,
+    over = schedule.is_over(started, setup.spec.max_duration, at)
+    return replace(judge(setup, metric, before, taken, over=over), memory=memory)
+
+
+def take(
+    spec: Spec, memory: Memory, readings: Readings, number: int, started: datetime, at: datetime
+) -> tuple[Memory, Look | None]:
+    """The look as data, not judged; None where these were the first readings of counters."""
+    memory, found = interval.take(spec, memory, readings, at.timestamp())
+    if found.first and not schedule.is_over(started, spec.max_duration, at):
+        return memory, None
+    return memory, Look(
+        number=number,
         at=at,
         canary=found.canary,
         stable=found.stable,
@@ -44,9 +58,13 @@ def look(
         flags=found.flags,
         elapsed_seconds=(at - started).total_seconds(),
     )
+
+
+def judge(setup: Setup, metric: Metric, before: State, taken: Look, *, over: bool) -> Looked:
+    """What follows from a look that was taken. over: it is the last one."""
     after, told = state.step(setup, before, taken)
     return Looked(
-        memory,
+        Memory(),
         after,
         state.stored(taken, told),
         telling.after_look(setup, metric, told, over=over),
