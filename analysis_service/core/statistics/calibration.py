@@ -18,8 +18,8 @@ Array = NDArray[np.float64]
 
 LONGEST_MEMORY = 0.98  # autocorrelation is capped here: beyond it a look-back of hours cannot tell it from drift
 MAD_TO_SD = 1.4826  # of a normal distribution
-FENCE_MADS = 4.0
-LEAN = 0.5  # standard errors that a memory is taken for longer than it looks
+FENCE_MADS = 3.0  # a normal loses no power; heavy tails need close fences
+LEAN = 0.75  # standard errors that a memory is taken for longer than it looks: a whole one costs delay, half one alarms
 WANTED_POINTS, REQUIRED_POINTS = 360, 60
 FALLBACK_AUTOCORRELATION = 0.5  # assumed of a gauge without history
 
@@ -67,12 +67,10 @@ def newey_west_mean(series: ArrayLike, max_lag: int) -> tuple[float, float]:
 
 
 def autocorrelation(series: ArrayLike) -> float:
-    """AR(1) parameter, leaning upwards: r1, Kendall's bias correction, half a standard error.
+    """AR(1) parameter, leaning upwards: r1, Kendall's bias correction, LEAN standard errors.
 
     sqrt(r2) instead where it is larger beyond chance (the second partial autocorrelation): it sees through white noise
-    on top of a slow component (ARMA(1,1)), which halves r1. Half an error keeps the false alarms of a memory of .9
-    within alpha for ten thousand looks after 360 points (and 240 after 60); a whole one makes every verdict take a
-    third longer.
+    on top of a slow component (ARMA(1,1)), which halves r1.
     Source: Kendall (1954) for the bias (1 + 3 rho) / n.
     """
     values = _finite(series)
@@ -124,7 +122,7 @@ def long_run(series: ArrayLike, memory: float = 0.0) -> tuple[float, float]:
 
 
 def fences(series: ArrayLike) -> tuple[float, float] | None:
-    """Winsor fences: median -+ 4 MAD (scaled to a standard deviation). None without spread."""
+    """Winsor fences: median -+ FENCE_MADS (scaled to a standard deviation). None without spread."""
     values = _finite(series)
     if len(values) == 0:
         return None

@@ -32,7 +32,7 @@ from .verdict import VerdictState, step
 Array = NDArray[np.float64]
 
 SPLITS = 8  # ways of choosing the canary's pods: more of them share most of their pods
-OFFSET_ERRORS = 2.5  # standard errors beyond which an offset is no accident of the look-back
+OFFSET_ERRORS = 3.0  # standard errors beyond which an offset is no accident of the look-back
 OFFSET_SPREAD = 2.0  # an offset seen once may be as much larger in the run: it wanders, or another pod is the slow one
 LONG_BLOCKS = (20, 40)  # looks; slow wandering shows in the means of blocks
 FEWEST_BLOCKS = 6

@@ -42,7 +42,7 @@ def test_nothing_to_learn_from(series: list[float]) -> None:
 def test_autocorrelation_leans_up(phi: float) -> None:
     found = [calibration.autocorrelation(ar1(phi, 360, seed)) for seed in range(60)]
     assert np.mean(found) >= phi
-    assert np.mean(np.array(found) >= phi) >= 0.6  # half a standard error up
+    assert np.mean(np.array(found) >= phi) >= 0.6  # three quarters of a standard error up
 
 
 def test_memory_hidden_by_white_noise_is_seen() -> None:
@@ -111,7 +111,7 @@ def test_gauge_fences_and_scale() -> None:
     found = calibrate_gauge(canary, stable)
     assert found.log_ratio
     assert found.fence_high is not None
-    assert 0.3 < found.fence_high < 0.6  # four times 0.1
+    assert 0.2 < found.fence_high < 0.4  # three times 0.1
     assert 0.05 < found.scale < 0.15
     assert not calibrate_gauge(canary - 5, stable).log_ratio
 
