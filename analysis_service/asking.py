@@ -57,6 +57,7 @@ class Question:
     run_started_at: datetime | None = None
     previous: Mapping[str, str] | None = None  # the last measurement's metadata
     strict: bool = False
+    at: datetime | None = None  # of what moment is asked, where several questions belong together; else now
 
 
 def unwrap(union: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
@@ -161,7 +162,7 @@ class Asker:
         if known is None or known.spec is not spec:
             known = self._get_to_know(name, spec, question)
         context = Context(
-            at=self.clock.wall(),
+            at=question.at or self.clock.wall(),
             namespace=question.namespace,
             secrets=self._provider_secrets,
             deadline_seconds=known.timeout_seconds,

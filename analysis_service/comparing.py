@@ -8,9 +8,10 @@ counters of the last look travel in the measurement's metadata, saved together w
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
@@ -37,7 +38,7 @@ from analysis_service.core.prepare import prepare
 from analysis_service.core.reconcile import Task
 from analysis_service.core.statistics.plan import Calibration, Plan
 from analysis_service.stores.base import Page
-from providers.base import Answer, BadAnswer, NoData, ProviderError
+from providers.base import Answer, BadAnswer, NoData, ProviderError, Sample
 
 if TYPE_CHECKING:
     from analysis_service.core.compare import looking, telling
@@ -461,7 +462,8 @@ class Comparer:
 
         The configured share of traffic is no evidence: a look goes without it where it cannot be had.
         """
-        found = await asyncio.gather(*(self._ask(run, task, ask) for ask in spec.questions), return_exceptions=True)
+        at = self.clock.wall()  # the same for all: what one query sees the others should see too
+        found = await asyncio.gather(*(self._ask(run, task, ask, at) for ask in spec.questions), return_exceptions=True)
         readings: dict[tuple[str, str], Reading] = {}
         for ask, one in zip(spec.questions, found, strict=True):
             if isinstance(one, ProviderError) and ask is spec.weight:
@@ -474,13 +476,14 @@ class Comparer:
                 readings[ask.arm, ask.part] = one
         return readings
 
-    async def _ask(self, run: Run, task: Task, ask: Ask) -> Reading:
+    async def _ask(self, run: Run, task: Task, ask: Ask, at: datetime) -> Reading:
         question = Question(
             provider=ask.union,
             namespace=run.namespace,
             interval=task.metric.interval,
             run_started_at=run.started_at,
             strict=run.spec.strict,
+            at=at,
         )
         try:
             return read(await self.asker.ask(question))
@@ -489,9 +492,14 @@ class Comparer:
 
 
 def read(answer: Answer) -> Reading:
-    """What a provider answered, as the core reads it. Raises BadAnswer for what is no number."""
+    """What a provider answered, as the core reads it. Raises BadAnswer for what is no number, and for a range."""
     started = _started(answer.metadata.get(_STARTED, ""))
     if answer.samples or answer.histograms:
+        if _is_range(answer.samples):
+            raise BadAnswer(
+                "a comparison reads one value of each series at every look, got a range: the same values would be "
+                "counted again and again; leave the [range] out, or wrap it in a function such as avg_over_time()"
+            )
         return Reading(
             tuple(Series(one.labels, one.value, _unix(one.at)) for one in answer.samples),
             tuple(Buckets(one.labels, dict(zip(one.bounds, one.cumulative, strict=True))) for one in answer.histograms),
@@ -506,6 +514,14 @@ def read(answer: Answer) -> Reading:
     if any(isinstance(one, bool) or not isinstance(one, int | float | None) for one in values):
         raise BadAnswer(f"a comparison needs numbers, got {answer.text[:60]}")
     return Reading(tuple(Series({}, None if one is None else float(one)) for one in values))
+
+
+def _is_range(samples: Sequence[Sample]) -> bool:
+    """Whether one series has values of several times; they stand one after the other."""
+    return any(
+        one.at != other.at and one.at is not None and other.at is not None and one.labels == other.labels
+        for one, other in pairwise(samples)
+    )
 
 
 def _load() -> None:
