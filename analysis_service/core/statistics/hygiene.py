@@ -40,6 +40,9 @@ class CountMemory(msgspec.Struct, frozen=True):
     totals: CounterMemory = CounterMemory()
 
 
+FAR_ABOVE = 2.0  # times the total: from there on events are no part of it
+
+
 def finite(value: float | None) -> bool:
     return value is not None and -ABSURD < value < ABSURD
 
@@ -120,7 +123,9 @@ def clean_counts(
     if total == 0:
         return None, ("zero-traffic",)
     if clamp and events > total:
-        return Counts(total, total), ("events-above-total",)
+        # a few are two readings a moment apart; many are two things that do not belong together
+        wrong = ("bad-events-above-total",) if events > FAR_ABOVE * total else ()
+        return Counts(total, total), ("events-above-total", *wrong)
     return Counts(events, total), ()
 
 

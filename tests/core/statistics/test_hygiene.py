@@ -28,6 +28,9 @@ NAN, INF = math.nan, math.inf
         (1e300, 1e301, None, ("bad-infinite",)),
         # scrapes of two series are not one moment: more errors than requests is clamped
         (101.0, 100.0, Counts(100.0, 100.0), ("events-above-total",)),
+        (200.0, 100.0, Counts(100.0, 100.0), ("events-above-total",)),
+        # so many are no part of that total: the two were swapped, or are of other things. Nothing passes on it
+        (5000.0, 20.0, Counts(20.0, 20.0), ("events-above-total", "bad-events-above-total")),
     ],
 )
 def test_counts(events: float | None, total: float | None, counts: Counts | None, flags: tuple[str, ...]) -> None:
