@@ -119,6 +119,11 @@ class _Found:
 
 
 def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
+    """Evidence so far.
+
+    `interval` False leaves out what decides nothing: the confidence sequence, and evidence beyond the margin unless
+    that is what fails.
+    """
     calibration = plan.calibration
     sign = harm_sign(plan.direction)
     log_ratio = uses_log_ratio(plan, state)
@@ -203,9 +208,10 @@ def _weigh(
     data = sums(series, discount, resolution, before)
     if not len(data.n):
         return found
-    harm, beyond, safety, found.since = _logs(data, series.origin, margin, floor, sign)
+    told = interval or plan.fail_at == "margin"  # evidence beyond the margin is asked for
+    harm, beyond, safety, found.since = _logs(data, series.origin, margin, floor, sign, beyond=told)
     if plan.direction == "either":
-        down = _logs(data, series.origin, margins[1], floor, -sign)
+        down = _logs(data, series.origin, margins[1], floor, -sign, beyond=told)
         harm, beyond = _log_mean(harm, down[0]), _log_mean(beyond, down[1])
         safety = min(safety, down[2])
     if floor > 0:
@@ -217,19 +223,23 @@ def _weigh(
     return found
 
 
-def _logs(data: Sums, origin: float, margin: float, floor: float, sign: int) -> tuple[float, float, float, int]:
+def _logs(
+    data: Sums, origin: float, margin: float, floor: float, sign: int, *, beyond: bool
+) -> tuple[float, float, float, int]:
     """Log e-values against no change, within the margin, and at or beyond it; and the look the first speaks from.
 
-    Safety is asked of the whole run only: a late start would forget harm.
+    Safety is asked of the whole run only: a late start would forget harm. beyond: whether the second is asked for (0).
     """
     known = math.isfinite(margin)
-    limit = margin if known else 0.0
-    logs = log_e(data, (sign * floor - origin, sign * (limit + floor) - origin), sign)
-    harm, beyond = mixed(data, logs)
+    nulls: tuple[float, ...] = (sign * floor - origin,)
+    if known and beyond:
+        nulls = (*nulls, sign * (margin + floor) - origin)
+    logs = log_e(data, nulls, sign)
+    found = mixed(data, logs)
     since = int(data.looks[int((logs[0] + data.log_weights).argmax())])
     if not known:
-        return harm, 0.0, 0.0, since
-    return harm, beyond, log_e_first(data, sign * (limit - floor) - origin, -sign), since
+        return found[0], 0.0, 0.0, since
+    return found[0], found[-1] if beyond else 0.0, log_e_first(data, sign * (margin - floor) - origin, -sign), since
 
 
 def _log_mean(a: float, b: float) -> float:
