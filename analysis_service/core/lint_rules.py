@@ -121,6 +121,11 @@ RULES: Mapping[str, Rule] = {
     "BadComparison": Rule("TG604", "The comparison cannot be made as it is written."),
     "BadScore": Rule("TG605", "The score block cannot be used."),
     "OverlappingLooks": Rule("TG606", "Looks that share data count the same events more than once."),
+    "UnusedField": Rule("TG607", "The comparison's test or data has no use for the field."),
+    "OddSize": Rule("TG608", "The number is allowed, and mostly means something else."),
+    "TooFewLooks": Rule("TG609", "A comparison learns from many looks."),
+    "NoBuckets": Rule("TG610", "A histogram is compared by its buckets, which the label le tells apart."),
+    "SummedCounters": Rule("TG611", "Restarts are seen per process; a sum over processes hides them."),
 }  # fmt: skip
 
 

@@ -37,8 +37,12 @@ _TRAPS = frozenset(
         "AlwaysPasses", "CredentialsInUrl", "HeaderNotAllowed", "TimeoutOutOfRange",
     }
 )  # fmt: skip
-_ADVICE = frozenset({"TimeoutExceedsInterval", "DelayTooLong", "NoGatingMetric", "ConditionIgnored", "SingleLook",
-                     "OverlappingLooks"})  # fmt: skip
+_ADVICE = frozenset(
+    {
+        "TimeoutExceedsInterval", "DelayTooLong", "NoGatingMetric", "ConditionIgnored", "SingleLook",
+        "OverlappingLooks", "UnusedField", "OddSize", "TooFewLooks", "NoBuckets", "SummedCounters",
+    }
+)  # fmt: skip
 
 
 def severity(code: str, *, strict: bool) -> Severity:

@@ -128,7 +128,9 @@ class Shaper:
             return MISSING
         value = scalar.value
         if not isinstance(value, str):
-            return self._mismatch("string", node, path, f'Quote it: "{echo(scalar.text)}".')
+            text = echo(scalar.text)
+            hint = f'Give it a unit: "{text}s".' if shape.duration and text.isdigit() else f'Quote it: "{text}".'
+            return self._mismatch("string", node, path, hint)
         if scalar.doubt == "time":
             seconds = _sexagesimal(value)
             message = f"`{echo(value)}` reads as {seconds} in YAML 1.1"

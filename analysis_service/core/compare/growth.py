@@ -35,7 +35,7 @@ def growth_factor(union: Mapping[str, Any], interval: timedelta, cumulative: boo
         return None, ""
     if function is None:
         return 1.0, ""
-    seconds, step = _range_seconds(query), interval.total_seconds()
+    seconds, step = range_seconds(query), interval.total_seconds()
     if seconds <= 0:
         seconds = step
     note = ""
@@ -47,7 +47,7 @@ def growth_factor(union: Mapping[str, Any], interval: timedelta, cumulative: boo
     return (min(1.0, step / seconds) if function[1] == "increase" else min(step, seconds)), note
 
 
-def _range_seconds(query: str) -> float:
+def range_seconds(query: str) -> float:
     """The longest range selector of a PromQL text; 0 where there is none."""
     found = (
         sum(int(number) * _SECONDS[unit] for number, unit in _STEP.findall(text)) for text in _RANGE.findall(query)

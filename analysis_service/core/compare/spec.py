@@ -250,10 +250,14 @@ def _shape(written: Mapping[str, Any]) -> Shape:
     return found[0]
 
 
+def default_test(shape: Shape, *, single: bool) -> str:
+    return OBJECTIVE if single and shape == "counts" else DEFAULT_TEST[shape]
+
+
 def _test(written: Mapping[str, Any], shape: Shape, *, single: bool) -> str:
     test = str(written.get("test") or "")
     if not test:
-        test = OBJECTIVE if single and shape == "counts" else DEFAULT_TEST[shape]
+        test = default_test(shape, single=single)
     if test not in TESTS[shape]:
         raise wrong("test", f"{test!r} cannot use {shape}; these can: {', '.join(sorted(TESTS[shape]))}")
     if single and test != OBJECTIVE:

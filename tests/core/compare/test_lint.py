@@ -31,6 +31,18 @@ COUNTED = {"gauge": None, "counts": {"events": COUNTER, "totals": COUNTER}}
 RATE = {"prometheus": {"query": 'sum(rate(x{v="{{arm.v}}"}[5m]))'}}
 
 
+def counts(query: str) -> dict[str, Any]:
+    union = {"prometheus": {"query": query}}
+    return {"gauge": None, "counts": {"events": union, "totals": union}}
+
+
+def histogram(query: str) -> dict[str, Any]:
+    return {"gauge": None, "histogram": {"prometheus": {"query": query}}}
+
+
+ONE_ARM = {**counts('x{v="{{arm.v}}"}'), "arms": {"canary": {"v": "a"}}, "margin": None}
+
+
 @pytest.mark.parametrize(
     ("given", "codes"),
     [
@@ -56,6 +68,42 @@ RATE = {"prometheus": {"query": 'sum(rate(x{v="{{arm.v}}"}[5m]))'}}
         (template(weightOf=0, minSamples=-1, direction="{{args.d}}"), ["BadComparison"] * 2),
         (template(test="{{args.t}}", beta=0), []),  # anything may follow from the test
         (template(gauge=None, counts={"events": RATE, "totals": RATE}), ["OverlappingLooks"]),
+        # one measurement: what forgives it lets everything pass, and what wants more of them nothing
+        (template({"inconclusive_limit": 1}), ["CannotFail"]),
+        (template({"inconclusive_limit": "{{args.n}}"}), []),
+        (template({"inconclusive_limit": 0, "consecutive_success_limit": 1}), []),
+        (template({"consecutive_success_limit": 3}), ["CannotSucceed"]),
+        # allowed, and hardly meant
+        (template(margin={"relative": 50}), ["OddSize"]),
+        (template(margin={"relative": 4}), []),
+        (template(margin={"relative": 0}), ["OddSize"]),
+        (template(**ONE_ARM, objective=0.999), ["OddSize"]),
+        (template(**ONE_ARM, objective=0.999, direction="decrease"), []),
+        (template(**ONE_ARM, objective=0.001), []),
+        (template(maxDuration="30s"), ["TooFewLooks"]),
+        (template({"interval": "{{args.every}}"}, maxDuration="30s"), []),
+        (template(warmUp="10m"), ["TooFewLooks"]),
+        # what the test or the data have no use for
+        (template(looks=5), ["UnusedField"]),
+        (template(test="group-sequential", looks=5, spending="pocock"), []),
+        (template(test="welch", spending="pocock"), ["SingleLook"]),
+        (template(spending="pocock", objective=0.1, kayenta={}, cumulative=True), ["UnusedField"] * 4),
+        (template(missing="zero"), []),
+        (template(**COUNTED, missing="zero"), ["UnusedField"]),
+        (template(canaryWeight=5), ["UnusedField"]),
+        # PromQL that cannot give what is needed of it
+        (template(**histogram('sum by (pod, le) (b{v="{{arm.v}}"})')), []),
+        (template(**histogram('b{v="{{arm.v}}"}')), []),
+        (template(**histogram('sum by (pod) (b{v="{{arm.v}}"})')), ["NoBuckets"]),
+        (template(**histogram('sum(b{v="{{arm.v}}"}) by (le)')), ["SummedCounters"]),
+        (template(**histogram('sum without (code) (b{v="{{arm.v}}"})')), []),
+        (template(**histogram('histogram_quantile(.9, sum by (le) (b{v="{{arm.v}}"}))')), ["NoBuckets"]),
+        (template(**counts('sum by (pod) (x{v="{{arm.v}}"})')), []),
+        (template(**counts('sum(x{v="{{arm.v}}"}) by (instance)')), []),
+        (template(**counts('sum(x{v="{{arm.v}}"})')), ["SummedCounters"] * 2),
+        (template(**counts('sum(increase(x{v="{{arm.v}}"}[30s]))')), []),
+        (template(gauge={"prometheus": {"query": 'rate(x{v="{{arm.v}}"}[5m])'}}), ["OverlappingLooks"]),
+        (template(gauge={"prometheus": {"query": 'rate(x{v="{{arm.v}}"}[30s])'}}), []),
         # the canary's share of traffic: a percentage, or a question about it
         (template(**COUNTED, canaryWeight=10), []),
         (template(**COUNTED, canaryWeight="{{args.weight}}"), []),
