@@ -61,7 +61,8 @@ def _written(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
     if not margin and objective is None and test not in _NO_MARGIN:
         hint = "Add one, such as margin: {relative: 0.5}: at most 1.5 times the stable value."
         yield "MarginRequired", f"{path}.margin", "a comparison needs a margin: how much worse is acceptable", hint
-    if "stable" not in (spec.get("arms") or {}) and objective is None and test != "objective":
+    alone = "stable" not in (spec.get("arms") or {}) and spec.get("seasonalBaseline") in (None, "", "off")
+    if alone and objective is None and test != "objective":
         yield "Required", f"{path}.arms.stable", "required unless the canary is held to an objective", ""
     if not spec.get("maxDuration") and spec.get("until") != "terminated":
         hint = "Add one, such as maxDuration: 20m; undecided then is Inconclusive."
@@ -74,9 +75,9 @@ def _written(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
     if test in FIXED and spec.get("looks") is None:
         text = f"{test} judges once, at maxDuration; to judge more often set looks and a spending rule"
         yield "SingleLook", f"{path}.test", text, ""
-    for field in ("maxDuration", "warmUp", "lookback"):
+    for field in ("maxDuration", "warmUp", "lookback", "seasonalBaseline"):
         length = spec.get(field)
-        if isinstance(length, str) and OPEN not in length and not _is_duration(length):
+        if isinstance(length, str) and length != "off" and OPEN not in length and not _is_duration(length):
             yield "BadDuration", f"{path}.{field}", f"want a Go duration such as 20m; got '{echo(length)}'", ""
     ranges = (("alpha", 0.0, 0.5), ("beta", 0.0, 0.5), ("minBake", 0.0, 1.0), ("canaryWeight", 0.0, 100.0))
     for field, low, high in ranges:
