@@ -31,6 +31,7 @@ from analysis_service.collector import spare_the_collector
 from analysis_service.config import Settings
 from analysis_service.core.expression import evaluate_time
 from analysis_service.engine import Engine
+from analysis_service.history.apart import Apart, workers
 from analysis_service.history.calibrating import Calibrator
 from analysis_service.history.prometheus import PrometheusHistory
 from analysis_service.measuring import Measurer
@@ -105,9 +106,11 @@ class Parts:
     templates: Templates
     runs: Runs
     calibrator: Calibrator
+    apart: Apart
 
     async def close(self) -> None:
         self.calibrator.pool.close()
+        await asyncio.to_thread(self.apart.close)
         await self.http.close()
         await self.store.close()
         await self.asker.secrets.close()
@@ -140,7 +143,10 @@ async def compose(
     history = PrometheusHistory(
         settings.argo_environment.get(ADDRESS_VARIABLE, ""), policy=http.policy, env=settings.argo_environment
     )
-    calibrator = Calibrator(history, clock.wall, told=lambda text: _log.info("uncalibrated", why=text))
+    apart = Apart()
+    calibrator = Calibrator(
+        history, clock.wall, apart, workers(), told=lambda text: _log.info("uncalibrated", why=text)
+    )
     measurer.comparer.calibrate = calibrator
     engine = Engine(store, measurer, clock, telemetry, owner=str(uuid.uuid4()))
     tokens = Tokens(store)
@@ -156,7 +162,7 @@ async def compose(
         check_provider=measurer.comparer.check,
         secrets=asker.secrets,
     )
-    return Parts(clock, telemetry, store, http, asker, engine, templates, runs, calibrator)
+    return Parts(clock, telemetry, store, http, asker, engine, templates, runs, calibrator, apart)
 
 
 async def serve(settings: Settings) -> int:

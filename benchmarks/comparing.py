@@ -1,19 +1,24 @@
 """How long the service's loop is held while two thousand runs compare two versions.
 
-Two phases in one process, over SQLite: the same number of runs with plain conditions, then with comparisons (a third
-each of counts, histograms and gauges). A task that sleeps a millisecond at a time sees how late it is woken; what it
-sees is every kind of work on the loop, statistics or not. The backend answers from memory.
+Phases in one process, over SQLite: the same number of runs with plain conditions, then with comparisons (a third each
+of counts, histograms and gauges), then these while `--starting` more begin together and are calibrated: first with
+questions of their own, then all with the same one. A task that sleeps a millisecond at a time sees how late it is
+woken; what it sees is every kind of work on the loop, statistics or not. The backend answers from memory.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import random
 import tempfile
 import time
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import uvloop
 
 from analysis_service.asking import Asker
@@ -21,6 +26,9 @@ from analysis_service.clock import SystemClock
 from analysis_service.collector import spare_the_collector
 from analysis_service.core.model import Metric, Run, RunSpec
 from analysis_service.engine import Engine
+from analysis_service.history.apart import Apart, workers
+from analysis_service.history.base import Asked, Frame, Series
+from analysis_service.history.calibrating import Calibrator
 from analysis_service.measuring import Measurer
 from analysis_service.secrets import Secrets
 from analysis_service.stores.base import NewRun
@@ -31,6 +39,8 @@ from providers.base import Answer, Context, Histogram, Sample, Spec
 GOALS = {"held_ms_max": 20.0}
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
 EVERY_SECONDS = 10.0
+KINDS = ("counts", "histogram", "gauge")
+LONGEST = 300.0  # seconds that are waited for calibrations
 
 
 class Memory:
@@ -77,6 +87,31 @@ class Memory:
         return grown
 
 
+class Past:
+    """Six hours of five stable pods and one canary, at every look the same; slow to ask, as a server is."""
+
+    def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+        time.sleep(0.02)
+        n = math.floor((end - start) / step) + 1
+        times = array("d", [start.timestamp() + k * step.total_seconds() for k in range(n)])
+        series = []
+        for pod in range(5 if asked.arm == "stable" else 1):
+            draw = np.random.default_rng(pod)
+            labels = {"pod": f"{asked.arm}-{pod}"}
+            if asked.part == "buckets":
+                grown = draw.poisson(20, (n, len(BOUNDS))).cumsum(axis=1).cumsum(axis=0)
+                found = [({**labels, "le": str(edge)}, grown[:, k]) for k, edge in enumerate(BOUNDS)]
+            elif asked.part == "level":
+                found = [(labels, draw.normal(100, 5, n))]
+            else:
+                found = [(labels, draw.poisson(100 if asked.part == "events" else 10_000, n).cumsum())]
+            series += [Series(one, times, array("d", values.astype(float).tolist())) for one, values in found]
+        return Frame(tuple(series), start, end, step, step)
+
+    def close(self) -> None:
+        return None
+
+
 def metric(kind: str, n: int) -> Metric:
     if kind == "plain":
         union: dict[str, object] = {"memory": {"query": f"gauge {n}"}}
@@ -86,13 +121,13 @@ def metric(kind: str, n: int) -> Metric:
     def ask(what: str) -> dict[str, object]:
         return {"memory": {"query": f"{what} {n} {{{{arm.version}}}}"}}
 
-    data: dict[str, object] = {
+    kinds: dict[str, dict[str, object]] = {
         "counts": {"counts": {"events": ask("events"), "totals": ask("totals")}, "cumulative": True},
         "histogram": {"histogram": ask("histogram"), "cumulative": True},
         "gauge": {"gauge": ask("gauge")},
-    }[kind]
+    }
     margin = {"relative": 0.002}  # so near that no run is decided while it is watched
-    spec = {"arms": arms, **data, "margin": margin, "failAt": "margin", "maxDuration": "24h"}
+    spec = {"arms": arms, **kinds[kind], "margin": margin, "failAt": "margin", "maxDuration": "24h"}
     return Metric(name="m", interval="10s", provider={"compare": spec})
 
 
@@ -104,28 +139,68 @@ async def watch(held: list[float]) -> None:
         held.append(time.monotonic() - at - 0.001)
 
 
-async def phase(kinds: tuple[str, ...], runs: int, seconds: float) -> dict[str, object]:
+async def calibrations(engine: Engine, store: SqliteStore, names: Sequence[str], seconds: float) -> dict[str, object]:
+    """When the runs that began together were calibrated, and how many were not."""
+    began, done = time.monotonic(), dict.fromkeys(names, 0.0)
+    told: dict[str, str] = {}
+    while time.monotonic() < began + seconds and len(told) < len(names):
+        await asyncio.sleep(1)
+        for name in names:
+            if name in told:
+                continue
+            run = (await store.get_run("n", name)).run
+            measurement = run.results[0].measurements[-1] if run.results else None
+            if measurement is not None and (grade := measurement.metadata.get("guarantee")):
+                told[name], done[name] = grade, time.monotonic() - began
+    when = sorted(at for at in done.values() if at)
+    return {
+        "judged": len(told),
+        "uncalibrated": sum("uncalibrated" in grade for grade in told.values()),
+        "judged_after_s": {"first": round(when[0]), "half": round(when[len(when) // 2]), "last": round(when[-1])}
+        if when
+        else {},
+    }
+
+
+async def phase(
+    kinds: tuple[str, ...], runs: int, seconds: float, *, starting: int = 0, alike: bool = False
+) -> dict[str, object]:
     with tempfile.TemporaryDirectory(dir=".") as folder:
         clock, telemetry, backend = SystemClock(), Telemetry(), Memory()
         store = await SqliteStore.open(Path(folder, "bench.db"))
         measurer = Measurer(Asker(lambda _name: backend, Secrets([]), clock, telemetry), clock)
         engine = Engine(store, measurer, clock, telemetry, owner="bench")
+        apart = Apart()
+        calibrator = Calibrator(Past(), clock.wall, apart, workers())
         serving = asyncio.create_task(engine.serve())
         await asyncio.sleep(0.3)
         began = time.monotonic()
-        for n in range(runs):
-            await asyncio.sleep(max(0.0, began + n * EVERY_SECONDS / runs - time.monotonic()))
-            spec = RunSpec(metrics=(metric(kinds[n % len(kinds)], n),))
+
+        async def begin(n: int, asks: int) -> str:
+            spec = RunSpec(metrics=(metric(kinds[n % len(kinds)], asks),))
             run = Run(id=f"{n:08d}", namespace="n", name=f"r{n}", spec=spec, created_at=clock.now())
             record, _ = await store.create_run(NewRun(run=run, due_at=clock.now(), owner="bench"), clock.now())
             engine.adopt(record)
+            return run.id
+
+        for n in range(runs):
+            await asyncio.sleep(max(0.0, began + n * EVERY_SECONDS / runs - time.monotonic()))
+            await begin(n, n)
         await asyncio.sleep(EVERY_SECONDS)  # every run has looked once: nothing is done for the first time
         held: list[float] = []
         watching = asyncio.create_task(watch(held))
-        cpu = time.process_time()
-        await asyncio.sleep(seconds)
-        cpu = time.process_time() - cpu
+        cpu, since = time.process_time(), time.monotonic()
+        learnt: dict[str, object] = {}
+        if starting:
+            measurer.comparer.calibrate = calibrator
+            names = [await begin(runs + n, runs if alike else runs + n) for n in range(starting)]
+            learnt = await calibrations(engine, store, names, seconds)
+        else:
+            await asyncio.sleep(seconds)
+        cpu, seconds = time.process_time() - cpu, time.monotonic() - since
         watching.cancel()
+        calibrator.pool.close()
+        apart.close()
         live = engine.live
         await engine.drain(5)
         await serving
@@ -137,24 +212,30 @@ async def phase(kinds: tuple[str, ...], runs: int, seconds: float) -> dict[str, 
         "held_ms": {"p50": at[0.5], "p99": at[0.99], "p999": at[0.999], "max": at[1]},
         "over_20_ms": sum(one > 0.02 for one in held),
         "cpu_us_per_look": round(cpu / (seconds * runs / EVERY_SECONDS) * 1e6),
+        **({"seconds": round(seconds), "calibration": learnt} if starting else {}),
     }
 
 
-async def measure(runs: int, seconds: float) -> dict[str, object]:
-    plain = await phase(("plain",), runs, seconds)
-    comparing = await phase(("counts", "histogram", "gauge"), runs, seconds)
-    return {"benchmark": "comparing", "runs": runs, "plain": plain, "comparing": comparing, "goals": GOALS}
+async def measure(runs: int, seconds: float, starting: int) -> dict[str, object]:
+    found: dict[str, object] = {"benchmark": "comparing", "runs": runs, "starting": starting, "goals": GOALS}
+    found["plain"] = await phase(("plain",), runs, seconds)
+    found["comparing"] = await phase(KINDS, runs, seconds)
+    if starting:
+        found["calibrating"] = await phase(KINDS, runs, LONGEST, starting=starting)
+        found["calibrating_alike"] = await phase(KINDS, runs, LONGEST, starting=starting, alike=True)
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2_000)
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--starting", type=int, default=200, help="more runs that begin together, with a look-back")
     arguments = parser.parse_args()
     configure_logging("error")
     spare_the_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(measure(arguments.runs, arguments.seconds))))
+        print(json.dumps(runner.run(measure(arguments.runs, arguments.seconds, arguments.starting))))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,148 @@
+"""Look-backs are learnt from in a process of their own, so that the service's loop never waits for the interpreter.
+
+Learning is seconds of Python: in a thread it would hold up every look of every run, by the fifth of a second. A child
+is begun with the first question and told one after the other; it ends when it is idle, and with its parent, whose end
+of the pipe it reads. Where no child can be had the work is done in the thread that asks.
+"""
+
+import os
+import pickle
+import selectors
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+
+from analysis_service.history.calibrating import Past, learn
+
+if TYPE_CHECKING:
+    from analysis_service.core.statistics.plan import Calibration
+
+IDLE_SECONDS = 300.0  # after which a child gives its memory back
+MOST_WORKERS = 4
+NICENESS = 10  # the loop comes first, also where there is one core
+_SIZE = struct.Struct("<Q")
+_COMMAND = (sys.executable, "-m", "analysis_service.history.apart")
+
+
+def workers() -> int:
+    """How many children are worth while: one core is the loop's."""
+    return max(1, min((os.cpu_count() or 1) - 1, MOST_WORKERS))
+
+
+class Apart:
+    """`learn` in a child: one for each thread that asks. Blocking. Anything learnt is the same as without."""
+
+    def __init__(self, command: tuple[str, ...] = _COMMAND) -> None:
+        self._command = command
+        self._lock = threading.Lock()
+        self._idle: list[subprocess.Popen[bytes]] = []
+        self._busy: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    def __call__(self, past: Past) -> "Calibration":
+        from analysis_service.core.statistics.plan import Calibration
+
+        question = pickle.dumps(past, protocol=pickle.HIGHEST_PROTOCOL)
+        for _ in range(2):  # a child that had gone idle ends while it is asked
+            child = self._child()
+            if child is None:
+                break
+            answer = _ask(child, question)
+            self._back(child, alive=answer is not None)
+            if answer is not None:
+                return msgspec.json.decode(answer, type=Calibration)
+        return learn(past)
+
+    def close(self) -> None:
+        """Ends the children, also those at work."""
+        with self._lock:
+            self._closed = True
+            children = [*self._idle, *self._busy]
+            self._idle.clear()
+        for child in children:
+            child.kill()
+        for child in children:
+            _end(child)
+
+    def _child(self) -> "subprocess.Popen[bytes] | None":
+        with self._lock:
+            if self._closed:
+                return None
+            if self._idle:
+                child = self._idle.pop()
+            else:
+                try:
+                    child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 ourselves
+                except OSError:
+                    return None
+            self._busy.add(child)
+            return child
+
+    def _back(self, child: "subprocess.Popen[bytes]", *, alive: bool) -> None:
+        with self._lock:
+            self._busy.discard(child)
+            if alive and not self._closed:
+                self._idle.append(child)
+                return
+        _end(child)
+
+
+def _ask(child: "subprocess.Popen[bytes]", question: bytes) -> bytes | None:
+    """None where the child has ended before it had answered."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        _write(child.stdin, question)
+        return _read(child.stdout)
+    except (OSError, ValueError):  # the pipe is closed, there or here
+        return None
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what was still to be written has nobody to read it
+                pipe.close()
+
+
+def _write(pipe: IO[bytes], message: bytes) -> None:
+    pipe.write(_SIZE.pack(len(message)))
+    pipe.write(message)
+    pipe.flush()
+
+
+def _read(pipe: IO[bytes]) -> bytes | None:
+    head = pipe.read(_SIZE.size)
+    if len(head) < _SIZE.size:
+        return None
+    size = _SIZE.unpack(head)[0]
+    message = pipe.read(size)
+    return message if len(message) == size else None
+
+
+def child() -> None:
+    """Answer what comes in until nothing does. What is printed goes to standard error: the answers are on the other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the parent's to end: both hear of Ctrl-C
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    asked, answers = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr
+    with selectors.DefaultSelector() as selector:
+        selector.register(asked, selectors.EVENT_READ)
+        while selector.select(IDLE_SECONDS):
+            question = _read(asked)
+            if question is None:
+                return
+            _write(answers, msgspec.json.encode(learn(pickle.loads(question))))  # noqa: S301 from our parent
+
+
+if __name__ == "__main__":
+    child()

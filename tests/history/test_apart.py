@@ -1,0 +1,152 @@
+"""Learning in a process of its own: the same answer, and none of its troubles is anybody else's."""
+
+import asyncio
+import math
+import os
+import signal
+import sys
+import time
+from array import array
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from analysis_service.core.compare.spec import parse
+from analysis_service.history import apart
+from analysis_service.history.base import Frame, Series
+from analysis_service.history.calibrating import Past, learn
+from analysis_service.history.pool import Turns
+
+END = datetime(2026, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def past() -> Past:
+    """Two hours of three pods' gauges that wander."""
+    written = {
+        "arms": {"canary": {"h": "c"}, "stable": {"h": "s"}},
+        "gauge": {"prometheus": {"query": 'level{h="{{arm.h}}"}'}},
+        "margin": {"relative": 0.1},
+        "maxDuration": "20m",
+    }
+    start = END - timedelta(hours=2)
+    times = array("d", [start.timestamp() + 60 * k for k in range(121)])
+    series = tuple(
+        Series({"pod": f"p{pod}"}, times, array("d", [100 + 3 * math.sin((pod + 1) * k * k) for k in range(121)]))
+        for pod in range(3)
+    )
+    frame = Frame(series, start, END, MINUTE, MINUTE)
+    return Past(parse(written, MINUTE), {"level": frame}, frozenset({"c0"}), start, END)
+
+
+@pytest.fixture
+def children() -> Iterator[apart.Apart]:
+    made = apart.Apart()
+    yield made
+    made.close()
+
+
+def pids(children: apart.Apart) -> list[int]:
+    return [child.pid for child in (*children._idle, *children._busy)]
+
+
+def gone(pid: int) -> bool:
+    """Within ten seconds. A process that nobody has waited for is gone, too."""
+    for _ in range(1000):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_child_learns_the_same_and_is_used_again(children: apart.Apart, past: Past) -> None:
+    expected = learn(past)
+    assert expected.sufficient
+    assert children(past) == expected
+    (child,) = pids(children)
+    assert children(past) == expected
+    assert pids(children) == [child]
+    children.close()
+    assert gone(child)
+    assert children(past) == expected  # it is done here then
+    assert pids(children) == []
+
+
+def test_a_child_that_is_killed_is_replaced(children: apart.Apart, past: Past) -> None:
+    expected = children(past)
+    (child,) = pids(children)
+    os.kill(child, signal.SIGKILL)
+    assert gone(child)
+    assert children(past) == expected
+    assert pids(children) != [child]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (sys.executable, "-c", "import sys; sys.stdin.buffer.read(8)"),  # ends at the first question
+        (sys.executable, "-c", "print('x' * 4, end='')"),  # and this one has nothing to say
+        ("/no/such/python",),
+    ],
+)
+def test_where_no_child_can_be_had_it_is_done_here(command: tuple[str, ...], past: Past) -> None:
+    children = apart.Apart(command)
+    assert children(past) == learn(past)
+    assert pids(children) == []
+    children.close()
+
+
+def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
+    """Also where the parent is killed: nobody is left to close the pipe but the system."""
+    code = (
+        "import subprocess, sys, time\n"
+        "from analysis_service.history import apart\n"
+        "made = apart.Apart()\n"
+        "child = made._child()\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(60)\n"
+    )
+    pid = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", code])
+    told = tmp_path / "pid"
+    for _ in range(1000):
+        if told.exists() and told.read_text():
+            break
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert gone(int(told.read_text()))
+
+
+async def test_short_work_goes_first_and_a_turn_that_is_given_up_is_not_lost() -> None:
+    turns, done = Turns(1), list[str]()
+    free = asyncio.Event()
+
+    async def work(name: str, rank: int) -> None:
+        async with turns.wait(rank):
+            await free.wait()
+            done.append(name)
+
+    started = [("first", 1), ("long", 1), ("given up", 0), ("short", 0), ("longer", 1), ("short, too", 0)]
+    tasks = {name: asyncio.create_task(work(name, rank)) for name, rank in started}
+    await asyncio.sleep(0)
+    tasks["given up"].cancel()
+    await asyncio.sleep(0)
+    free.set()
+    await asyncio.wait(tasks.values(), timeout=5)
+    assert done == ["first", "short", "short, too", "long", "longer"]
+    # a turn that comes together with the cancellation goes on to the next
+    free.clear()
+    one, two, three = (asyncio.create_task(work(name, 0)) for name in ("a", "b", "c"))
+    await asyncio.sleep(0)
+    one.cancel()
+    await asyncio.sleep(0)
+    two.cancel()
+    free.set()
+    await asyncio.wait({one, two, three}, timeout=5)
+    assert done[-1] == "c"
