@@ -28,7 +28,8 @@ class Gauges:
         self.prior = np.array([prior(c)[1] for c in calibrations])
         runs = len(calibrations)
         self.used = 0
-        self.origin, self.last, self.stable = np.zeros(runs), np.zeros(runs), np.zeros(runs)
+        self.origin, self.last = np.zeros(runs), np.zeros(runs)
+        self.levels = np.zeros((2, runs))
         self.values: tuple[Array, Array] = (np.zeros(runs), np.zeros(runs))
         self.step = np.full(runs, np.inf)
         self.sums = np.zeros((2, runs))  # of the centred points, and of their squares
@@ -37,10 +38,10 @@ class Gauges:
         self.starts: list[tuple[float, Array]] = []
 
     def keep(self, chosen: NDArray[np.bool_]) -> None:
-        for name in ("phi", "low", "high", "floor", "prior", "origin", "last", "stable", "step"):
+        for name in ("phi", "low", "high", "floor", "prior", "origin", "last", "step"):
             setattr(self, name, getattr(self, name)[chosen])
         self.values = (self.values[0][chosen], self.values[1][chosen])
-        self.sums = self.sums[:, chosen]
+        self.sums, self.levels = self.sums[:, chosen], self.levels[:, chosen]
         self.starts = [(n, sums[:, chosen]) for n, sums in self.starts]
 
     def add(self, canary: Array, stable: Array) -> None:
@@ -49,7 +50,7 @@ class Gauges:
                 change = np.abs(now - before)
                 self.step = np.where(change > 0, np.minimum(self.step, change), self.step)
         self.values = (canary, stable)
-        self.stable = self.stable + stable
+        self.levels = self.levels + np.stack((canary, stable))
         value = np.clip(np.log(canary) - np.log(stable), self.low, self.high)
         self.used += 1
         if self.used == 1:
@@ -83,7 +84,12 @@ class Gauges:
         n = np.array([points - begins[i][0] for i in kept])
         parts = np.stack([self.sums - begins[i][1] for i in kept], axis=2)  # (2, R, J)
         mean = parts[0] / n
-        resolution = np.where(np.isfinite(self.step), self.step, 0.0) / math.sqrt(12.0) / (self.stable / self.used)
+        resolution = (
+            np.where(np.isfinite(self.step), self.step, 0.0)
+            / math.sqrt(12.0)
+            * self.used
+            / np.sqrt(self.levels.prod(axis=0))
+        )
         deviation = np.maximum(parts[1] - parts[0] * mean, resolution[:, None] ** 2 * (n - 1.0))
         whole = np.maximum(self.sums[1] - self.sums[0] ** 2 / points, 0.0) / (points - 1.0)
         deviation = deviation + np.maximum(self.prior, PRIOR_POINTS * whole)[:, None]

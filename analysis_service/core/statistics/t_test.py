@@ -29,6 +29,7 @@ from .roots import confidence_limit
 from .t_mixture import interval_radius, log_e, log_e_first, mixed
 
 NAME = "sequential-t"
+_FAINT = 1e-300  # no level is smaller: denormal values have one that is 0
 FLOOR_SHARE = 0.2  # of alpha and of beta goes to the noise floor's own error
 
 
@@ -139,8 +140,8 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
     found = _Found()
     if state.used and series.n >= 1:
         resolution = state.resolution / math.sqrt(12.0)
-        if log_ratio and stable:
-            resolution /= abs(stable)
+        if log_ratio:  # of both arms alike: swapping them must mirror the answer
+            resolution *= state.used / max(math.sqrt(state.canary_sum) * math.sqrt(state.stable_sum), _FAINT)
         other = _margin(plan, baseline, -sign, log_ratio=log_ratio) if plan.direction == "either" else math.inf
         found = _weigh(
             plan, series, (margin, other), floor, discount, resolution, log_ratio=log_ratio, interval=interval

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis_service.core.statistics import conditional, rate_ratio
@@ -189,6 +189,7 @@ def test_the_unit_of_a_gauge_does_not_matter(run: list[tuple[float, float]], uni
 
 
 @given(values)
+@example([(1.0, 1.0)] * 4 + [(1.0, 3.0)])  # all that is known of the noise is the resolution
 @settings(max_examples=40, deadline=None)
 def test_swapping_the_arms_of_a_gauge_mirrors_the_answer(run: list[tuple[float, float]]) -> None:
     _, one = after(plan("sequential-t", margin=Margin()), [(Gauge(c), Gauge(s)) for c, s in run])
