@@ -43,13 +43,15 @@ from providers.base import Answer, BadAnswer, NoData, ProviderError, Sample
 if TYPE_CHECKING:
     from analysis_service.core.compare import looking, telling
     from analysis_service.core.compare.state import Setup, State
+    from analysis_service.core.statistics.outlook import Outlook
 
 T = TypeVar("T")
 
 PLAN = "compare.plan"  # metadata: the settings, fixed before the first look
 WAITING = "compare.waiting"  # metadata: looks taken before the settings were known
 LAST_LOOK = "compare.lastLook"  # metadata: number and time of the last look: says which state belongs to it
-FORECAST = "forecast"
+FORECAST = "forecast"  # metadata: what the comparison can find in its time, in words
+OUTLOOK = "compare.forecast"  # metadata: the same as data
 GUARANTEE = "guarantee"
 SAMPLE_RATIO = "sampleRatio"  # metadata: whether routing delivers the configured share, as of the last look
 KEPT_STATES = 20_000  # comparisons whose state is kept in memory; beyond that it is read from the store again
@@ -193,20 +195,22 @@ class Comparer:
         *,
         judged: bool,
     ) -> tuple[Measurement, tuple[Look, ...]]:
-        from analysis_service.core.compare import looking
+        from analysis_service.core.compare import foresight, looking
 
         setup, spec = held.setup, held.setup.spec
         started = base.started_at or at
+        known = _outlook(base.metadata)
         found = await self._judge(
-            lambda: looking.look(setup, metric, held.state, _memory(base), readings, started, at),
-            heavy=(spec.once and judged) or spec.test in _IN_THREAD,
+            lambda: looking.look(setup, metric, held.state, _memory(base), readings, started, at, known),
+            heavy=(spec.once and judged) or spec.test in _IN_THREAD or foresight.is_due(known, held.state.looks + 1),
         )
         metadata = {PLAN: _text(setup.plan), **base.metadata, READINGS: interval.dump(found.memory)}
         slot = (run.id, task.name, task.ordinal)
         if found.state is None or found.look is None or found.ending is None:
             self._hold(slot, held)
+            metadata |= _forecast(setup, found.outlook)
             return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
-        metadata = _told(metadata, found, found.look)
+        metadata = _told(setup, metadata, found, found.look)
         ending = found.ending
         if ending.phase is Phase.RUNNING:
             self._hold(slot, _Held(held.provider, setup, found.state, metadata[LAST_LOOK]))
@@ -224,6 +228,9 @@ class Comparer:
         value: str,
         reason: str,
     ) -> Measurement:
+        forecast = metadata.get(FORECAST, "")
+        if forecast and reason and forecast not in reason:
+            reason = f"{reason.rstrip('.')}. {forecast}"
         return Measurement(
             Phase.RUNNING,
             task.ordinal,
@@ -248,7 +255,8 @@ class Comparer:
         stored: StoredLooks,
     ) -> tuple[Measurement, tuple[Look, ...]]:
         """A look while the look-back takes its time: it waits, with those before it, until it can be judged."""
-        from analysis_service.core.compare import looking, waiting
+        from analysis_service.core.compare import foresight, looking, waiting
+        from analysis_service.core.compare import state as fold
 
         kept = waiting.load(base.metadata.get(WAITING, ""))
         number, started = _number(base.metadata.get(LAST_LOOK, "")) + len(kept) + 1, base.started_at or at
@@ -268,6 +276,10 @@ class Comparer:
         memory, look = looking.take(spec, _memory(base), answered, number, started, at)
         metadata = {**base.metadata, READINGS: interval.dump(memory)}
         if look is None:
+            plan = await self._learnt(run, task, spec)
+            if plan is not None:
+                setup = fold.Setup(task.name, spec, plan)
+                metadata |= _forecast(setup, await asyncio.to_thread(foresight.foresee, setup, None))
             return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
         metadata[WAITING] = waiting.dump((*kept, look))
         taken = f"{len(kept) + 1} look{'s' if kept else ''} taken"
@@ -278,18 +290,20 @@ class Comparer:
         self, task: Task, metric: Metric, held: _Held, base: Measurement
     ) -> tuple[_Held, Measurement, tuple[Look, ...]]:
         """The comparison and its measurement once the looks that waited are judged; and these looks."""
-        from analysis_service.core.compare import waiting
+        from analysis_service.core.compare import foresight, waiting
 
         looks = waiting.load(base.metadata.get(WAITING, ""))
         if not looks:
             return held, base, ()
         setup = held.setup
+        known = _outlook(base.metadata)
         state, kept, last = await self._judge(
-            lambda: waiting.judged(setup, metric, held.state, looks), heavy=len(looks) > FEW
+            lambda: waiting.judged(setup, metric, held.state, looks, known),
+            heavy=len(looks) > FEW or foresight.is_due(known, held.state.looks + 1),
         )
         metadata = {PLAN: _text(setup.plan), **base.metadata}
         del metadata[WAITING]
-        metadata = _told(metadata, last, kept[-1])
+        metadata = _told(setup, metadata, last, kept[-1])
         if last is not None and last.decided and last.ending is not None:
             return held, _ended(base, last.ending, metadata, self.clock.now()), tuple(kept)
         value = last.ending.value if last is not None and last.ending is not None else base.value
@@ -420,6 +434,16 @@ class Comparer:
             learning.cancel()
         calibration = learning.result() if learning.done() and not learning.cancelled() else None
         return self._plan_for(run, task, spec, calibration)
+
+    async def _learnt(self, run: Run, task: Task, spec: Spec) -> Plan | None:
+        """The settings if the look-back is done soon: for a forecast, nothing is settled by it."""
+        learning = self._learning.get((run.id, task.name, task.ordinal))
+        if learning is None:
+            return None
+        await asyncio.wait({learning}, timeout=self.grace_seconds if self.grace_seconds < math.inf else None)
+        if not learning.done() or learning.cancelled() or learning.exception() is not None:
+            return None
+        return self._plan_for(run, task, spec, learning.result())
 
     def _plan_for(self, run: Run, task: Task, spec: Spec, calibration: Calibration | None) -> Plan:
         share = share_of(task.name, [(ready.metric, ready.dry_run) for ready in prepare(run.spec).metrics])
@@ -555,14 +579,28 @@ def _ended(base: Measurement, ending: "telling.Ending", metadata: Mapping[str, s
     )
 
 
-def _told(metadata: Mapping[str, str], found: "looking.Looked | None", newest: Look) -> dict[str, str]:
+def _told(setup: "Setup", metadata: Mapping[str, str], found: "looking.Looked | None", newest: Look) -> dict[str, str]:
     """The metadata after a look. found: what the last look that was not missed came to; newest: the last of all."""
     told = {**metadata, LAST_LOOK: _mark(newest.number, newest.at), "looks": str(newest.number)}
     if found is not None:
         told |= {GUARANTEE: found.guarantee, **({SAMPLE_RATIO: found.sample_ratio} if found.sample_ratio else {})}
-        if found.outlook:
-            told.setdefault(FORECAST, found.outlook)
+        told |= _forecast(setup, found.outlook)
     return told
+
+
+def _forecast(setup: "Setup", outlook: "Outlook | None") -> dict[str, str]:
+    from analysis_service.core.compare import foresight
+
+    if outlook is None:
+        return {}
+    return {FORECAST: foresight.told(setup, outlook), OUTLOOK: msgspec.json.encode(outlook).decode()}
+
+
+def _outlook(metadata: Mapping[str, str]) -> "Outlook | None":
+    from analysis_service.core.statistics.outlook import Outlook
+
+    text = metadata.get(OUTLOOK, "")
+    return msgspec.json.decode(text, type=Outlook) if text else None
 
 
 def _first(task: Task, spec: Spec) -> str:

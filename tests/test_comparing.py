@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,7 @@ from analysis_service.core.model import (
     ValueFrom,
 )
 from analysis_service.core.reconcile import Step, plan, settle, terminate
-from analysis_service.core.statistics.plan import Calibration, Plan
+from analysis_service.core.statistics.plan import Calibration, Plan, Traffic
 from analysis_service.measuring import Measurer
 from analysis_service.secrets import EnvironmentSecrets, Secrets
 from analysis_service.stores.base import Claim, Commit, NewRun, Store
@@ -213,7 +214,100 @@ async def test_little_traffic_is_inconclusive_and_says_how_much_more_is_needed()
     assert bench.clock.at - START < timedelta(minutes=20, seconds=1)
     assert "needs about" in run.reason
     assert "more requests" in run.reason
-    assert "undecided with" in run.results[0].measurements[-1].metadata["forecast"]
+    assert "the chance of ending Inconclusive is" in run.results[0].measurements[-1].metadata["forecast"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "source", "calibration", "value"),
+    [
+        (comparison(), traffic(0.04, 0.04), Calibration(points=360, traffic=Traffic(24.0, 600.0, 0.5)), "x1.3"),
+        (
+            comparison(canaryWeight="50"),
+            traffic(0.04, 0.04),
+            Calibration(points=360, traffic=Traffic(24.0, 600.0)),
+            "x1.3",
+        ),
+    ],
+    ids=["pods", "a sum"],
+)
+async def test_what_can_be_found_is_told_before_the_first_look(
+    metric: Metric, source: Source, calibration: Calibration, value: str
+) -> None:
+    """In the message of the first readings, in every one while it runs, and as data that stays."""
+
+    async def calibrate(name: str, spec: Any) -> Calibration | None:
+        return calibration
+
+    bench = Bench(source, (metric,))
+    await bench.create()
+    assert bench.measurer is not None
+    bench.measurer.comparer.calibrate = calibrate
+    reasons, outlooks = [], []
+    for seconds in (0, 30, 60):
+        await bench.advance(seconds)
+        measurement = bench.run.results[0].measurements[-1]
+        reasons.append(measurement.reason)
+        outlooks.append(measurement.metadata["compare.forecast"])
+    forecast = bench.run.results[0].measurements[-1].metadata["forecast"]
+    assert forecast.startswith(f"Forecast from 360 intervals of history: 40 looks find harm of {value}")
+    assert reasons[0] == f"errors: first readings taken; the first comparison follows in 30 s. {forecast}"
+    assert all(reason.endswith(f" {forecast}") and reason.count("Forecast") == 1 for reason in reasons)
+    assert len(set(outlooks)) == 1
+    told = msgspec.json.decode(outlooks[0])
+    assert (told["looks"], told["events_per_look"], told["canary_share"], told["points"]) == (40, 24.0, 0.5, 360)
+    assert told["smallest_effect"] > 1.25
+    run = await bench.until_done()
+    assert "Forecast" not in run.reason  # the end says what came, not what was expected
+
+
+async def test_an_unlikely_verdict_is_warned_of_while_it_runs() -> None:
+    """Half an event in a look: twenty minutes of them cannot tell x1.5 from nothing."""
+    bench = Bench(traffic(0.04, 0.04, rate=0.2), (comparison(),))
+    await bench.advance(60)
+    reason = bench.run.results[0].measurements[-1].reason
+    assert "Forecast from the first" in reason
+    assert (
+        "Warning: it will probably end Inconclusive, even if nothing is wrong; what would help: a maxDuration of"
+        in reason
+    )
+    run = await bench.until_done()
+    assert run.phase is Phase.INCONCLUSIVE
+
+
+async def test_no_errors_on_stable_is_told_by_what_was_counted() -> None:
+    run = await Bench(traffic(0.2, 0.0, rate=1), (comparison(),)).until_done()
+    assert run.phase is Phase.FAILED
+    found = re.match(r"errors: (\d+) of (\d+) on the canary against 0 of (\d+) on stable \(", run.reason)
+    assert found is not None, run.reason
+    assert "of the ratio above x" in run.reason
+    assert "Seen: canary" not in run.reason  # it has been said
+
+
+async def test_late_harm_is_told_apart_from_the_whole_run() -> None:
+    """Harm that begins when a quarter of an hour was healthy: the whole run says little of it."""
+    early, late = traffic(0.04, 0.04), traffic(0.12, 0.04)
+
+    def source(query: str, seconds: float) -> Answer:
+        if query != "canary errors" or seconds <= 900:
+            return early(query, seconds)
+        before, after, until = (one(query, at).samples[0].value or 0.0 for one, at in
+                                ((early, 900.0), (late, seconds), (late, 900.0)))  # fmt: skip
+        return vector(("canary-1", before + after - until))
+
+    bench = Bench(source, (comparison(until="terminated", maxDuration="40m"),))
+    run = await bench.until_done()
+    assert run.phase is Phase.FAILED
+    looks = await bench.looks()
+    since = looks[-1].data["since"]
+    evidence = looks[-1].data["evidence"]
+    assert 25 <= since["look"] <= 31  # 900 s are 30 looks
+    assert since["at"] == looks[since["look"] - 1].at.isoformat().replace("+00:00", "Z")
+    assert evidence["estimate"] < evidence["lower"] < since["estimate"]
+    assert 2.2 < since["estimate"] < 4.5
+    assert "of stable over the whole run, but x" in run.reason
+    assert f"since look {since['look']} (" in run.reason
+    replayed = [fold.stored(fold.look_of(look), told) for look, told in fold.replay(setup_of(run), looks)]
+    assert replayed == looks
 
 
 async def test_looks_are_aligned_to_the_start_whatever_a_look_takes() -> None:

@@ -33,5 +33,20 @@ def shorten(text: str, quoted: str = "") -> str:
     return _LONG.sub(short, text)
 
 
+def chance(probability: float) -> str:
+    """A probability as people say it: 3.4%, 62%, under 0.1%, over 99.9%; an exact 0 or 1 as it is."""
+    percent = 100.0 * min(max(probability, 0.0), 1.0)
+    if percent in (0.0, 100.0):
+        return f"{percent:.0f}%"
+    if percent < 0.1:
+        return "under 0.1%"
+    if percent > 99.9:
+        return "over 99.9%"
+    if percent > 99.0 or percent < 9.95:
+        text = f"{percent:.1f}"
+        return f"{text.removesuffix('.0')}%"
+    return f"{percent:.0f}%"
+
+
 def _significant(number: str) -> int:
     return len(re.sub(r"[eE].*", "", number).replace(".", "").lstrip("-0"))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis_service.core.digits import shorten
+from analysis_service.core.digits import chance, shorten
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,26 @@ def test_what_is_quoted_stays() -> None:
 def test_a_comparison_stays_true(left: float, right: float) -> None:
     a, b = shorten(f"{left!r} < {right!r}").split(" < ")
     assert (float(a) < float(b), float(a) == float(b)) == (left < right, left == right)
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [
+        (0.0, "0%"),
+        (1.41e-8, "under 0.1%"),
+        (0.0009, "under 0.1%"),
+        (0.001, "0.1%"),
+        (0.0123, "1.2%"),
+        (0.05, "5%"),
+        (0.0997, "10%"),
+        (0.5, "50%"),
+        (0.623, "62%"),
+        (0.9, "90%"),
+        (0.9934, "99.3%"),
+        (0.9999, "over 99.9%"),
+        (1.0, "100%"),
+        (1.0000001, "100%"),  # rounding of somebody's sum
+    ],
+)
+def test_a_chance_as_people_say_it(probability: float, text: str) -> None:
+    assert chance(probability) == text

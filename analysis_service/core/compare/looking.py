@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from analysis_service.core.compare import interval, schedule, state, telling
+from analysis_service.core.compare import foresight, interval, schedule, state, telling
 from analysis_service.core.compare.interval import Memory, Readings
 from analysis_service.core.compare.spec import CANARY, EVENTS, STABLE, TOTALS, Spec, parse, plan_of
 from analysis_service.core.compare.state import Setup, State
@@ -11,19 +11,23 @@ from analysis_service.core.compare.telling import Ending
 from analysis_service.core.model import Look as StoredLook
 from analysis_service.core.model import Metric, Phase
 from analysis_service.core.statistics.looks import Counts, Gauge, Histogram, Look
+from analysis_service.core.statistics.outlook import Outlook
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """memory: for the next look. All else is None where these were the first readings of counters: no look yet."""
+    """memory: for the next look. outlook: what can be found in the planned time, as far as it can be foretold.
+
+    All else is None where these were the first readings of counters: no look yet.
+    """
 
     memory: Memory
     state: State | None = None
     look: StoredLook | None = None
     ending: Ending | None = None
     guarantee: str = ""
-    outlook: str = ""
     sample_ratio: str = ""
+    outlook: Outlook | None = None
 
     @property
     def decided(self) -> bool:
@@ -32,14 +36,21 @@ class Looked:
 
 
 def look(
-    setup: Setup, metric: Metric, before: State, memory: Memory, readings: Readings, started: datetime, at: datetime
+    setup: Setup,
+    metric: Metric,
+    before: State,
+    memory: Memory,
+    readings: Readings,
+    started: datetime,
+    at: datetime,
+    known: Outlook | None = None,
 ) -> Looked:
-    """The look that was asked for at `at`. Never raises for data."""
+    """The look that was asked for at `at`. known: the forecast there is. Never raises for data."""
     memory, taken = take(setup.spec, memory, readings, before.looks + 1, started, at)
     if taken is None:
-        return Looked(memory)
+        return Looked(memory, outlook=known if known is not None else foresight.foresee(setup, None))
     over = schedule.is_over(started, setup.spec.max_duration, at)
-    return replace(judge(setup, metric, before, taken, over=over), memory=memory)
+    return replace(judge(setup, metric, before, taken, known, over=over), memory=memory)
 
 
 def take(
@@ -60,7 +71,9 @@ def take(
     )
 
 
-def judge(setup: Setup, metric: Metric, before: State, taken: Look, *, over: bool) -> Looked:
+def judge(
+    setup: Setup, metric: Metric, before: State, taken: Look, known: Outlook | None = None, *, over: bool
+) -> Looked:
     """What follows from a look that was taken. over: it is the last one."""
     after, told = state.step(setup, before, taken)
     return Looked(
@@ -69,8 +82,8 @@ def judge(setup: Setup, metric: Metric, before: State, taken: Look, *, over: boo
         state.stored(taken, told),
         telling.after_look(setup, metric, told, over=over),
         telling.guarantee(told),
-        telling.outlook(setup, told),
         telling.sample_ratio(told),
+        foresight.renewed(setup, after, known),
     )
 
 
@@ -98,4 +111,4 @@ def warm_up() -> None:
         for number in (1, 2, 3):
             now, told = state.step(setup, now, Look(number, moment, value, value))
             telling.after_look(setup, Metric(""), told, over=True)
-            telling.outlook(setup, told)
+        foresight.foresee(setup, now)

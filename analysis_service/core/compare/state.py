@@ -10,6 +10,7 @@ the same verdict as it was given live. Nothing here reads a clock or draws a ran
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 from analysis_service.core.compare import fixed
 from analysis_service.core.compare.spec import SAMPLE_RATIO, Spec
 from analysis_service.core.model import Look as StoredLook
-from analysis_service.core.statistics import sample_ratio, verdict
+from analysis_service.core.statistics import onset, sample_ratio, starts, verdict
 from analysis_service.core.statistics.evidence import Evidence
 from analysis_service.core.statistics.fixed_comparison import Comparison
 from analysis_service.core.statistics.looks import ArmData, Counts, Histogram, Look
@@ -38,6 +39,22 @@ class Setup:
     plan: Plan
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """A look at which a copy of the evidence started: see `statistics.starts`. used: looks of evidence until then."""
+
+    used: int
+    number: int
+    at: datetime
+
+
+class Since(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The interval speaks of the looks after this one. estimate: of these looks alone, where it is known."""
+
+    look: int
+    at: datetime
+    estimate: float | None = None
+
+
 class State(msgspec.Struct, frozen=True):
     """After `looks` looks. test: the test family's own state."""
 
@@ -46,6 +63,7 @@ class State(msgspec.Struct, frozen=True):
     verdict: VerdictState = VerdictState()
     split: SplitState = SplitState()
     gap: bool = False  # `missing: inconclusive`, and an interval had no data
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,7 @@ class Told:
     split: Mapping[str, float] = field(default_factory=dict)
     misrouted: bool = False
     gap: bool = False
+    since: Since | None = None  # see `since_of`
 
 
 MISROUTED = math.log(100)  # evidence against the configured share beyond which it is said
@@ -98,7 +117,8 @@ def step(setup: Setup, state: State, look: Look) -> tuple[State, Told]:
     elif (share := sample_ratio.delivered(folded.split)) is not None:
         split = {"canary_share": share}
     misrouted = log_e.log_e_harm >= MISROUTED and spec.test != SAMPLE_RATIO
-    return folded, Told(look, folded.verdict, evidence, comparison, split, misrouted, folded.gap)
+    since = since_of(folded, evidence) if evidence is not None else None
+    return folded, Told(look, folded.verdict, evidence, comparison, split, misrouted, folded.gap, since)
 
 
 def is_judged(setup: Setup, state: State, elapsed_seconds: float) -> bool:
@@ -114,6 +134,14 @@ def shortened(setup: Setup, state: State) -> State:
 def is_whole(setup: Setup, state: State) -> bool:
     """Whether `state` can be judged; if not, `rebuild` gives one that can."""
     return not setup.spec.once or state.test.whole
+
+
+def since_of(state: State, evidence: Evidence) -> Since | None:
+    """Where the interval leaves out the estimate, because harm came late: the looks that it speaks of."""
+    if not onset.is_apart(evidence):
+        return None
+    mark = next((mark for mark in state.marks if mark.used == evidence.since), None)
+    return Since(mark.number, mark.at, onset.estimate_since(state.test, evidence)) if mark is not None else None
 
 
 def evidence_of(setup: Setup, state: State) -> Evidence | None:
@@ -160,6 +188,8 @@ def stored(look: Look, told: Told | None) -> StoredLook:
             data["evidence"] = msgspec.to_builtins(told.evidence)
         if told.comparison is not None:
             data["comparison"] = msgspec.to_builtins(told.comparison)
+        if told.since is not None:
+            data["since"] = msgspec.to_builtins(told.since)
         if told.split:
             data["split"] = dict(told.split)
     return StoredLook(look.number, look.at, data)
@@ -184,7 +214,16 @@ def _folded(setup: Setup, state: State, look: Look) -> State:
         split = sample_ratio.update(plan, split, counted)
     empty = look.canary is None or (look.stable is None and not spec.single_arm)
     gap = state.gap or (spec.missing == "inconclusive" and empty)
-    return State(look.number, test, state.verdict, split, gap)
+    return State(look.number, test, state.verdict, split, gap, _marks(setup, state, test, look))
+
+
+def _marks(setup: Setup, before: State, test: Any, look: Look) -> tuple[Mark, ...]:
+    """With this look, if a copy of the evidence starts after it; without those whose copies were given up."""
+    used = getattr(test, "used", 0)
+    if used == getattr(before.test, "used", 0) or starts.log_weight(used, setup.plan.planned_looks) is None:
+        return before.marks
+    kept = onset.starts_of(test)
+    return tuple(mark for mark in (*before.marks, Mark(used, look.number, look.at)) if mark.used in kept)
 
 
 def _planned(setup: Setup, look: Look) -> Look:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from analysis_service.core.compare.spec import Spec
-from analysis_service.core.compare.state import Setup, State, Told
+from analysis_service.core.compare import fixed
+from analysis_service.core.compare.spec import KAYENTA, Spec
+from analysis_service.core.compare.state import Setup, Since, State, Told, since_of
 from analysis_service.core.judge import POLICY
 from analysis_service.core.model import Cause, Metric, Phase
 from analysis_service.core.statistics import forecast, sentence, verdict
 from analysis_service.core.statistics.evidence import Evidence
-from analysis_service.core.statistics.looks import Counts, Histogram
 
 _ENDLESS = 30 * 86400.0  # seconds: no run lasts longer
 TERMINATED = "Metric Terminated"  # Argo's word
@@ -59,7 +59,8 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
     name, spec, seen = setup.name, setup.spec, state.verdict
     so_far = ""
     if evidence is not None and evidence.used:
-        said = sentence.sentence(setup.plan, name, evidence, seen, interval_seconds=_seconds(spec.interval))
+        late = _late(since_of(state, evidence))
+        said = sentence.sentence(setup.plan, name, evidence, seen, interval_seconds=_seconds(spec.interval), late=late)
         so_far = said.removeprefix(f"{name}: ")
     looks = f"{state.looks} look{'' if state.looks == 1 else 's'}"
     if spec.until == "terminated":
@@ -88,26 +89,6 @@ def shown(evidence: Evidence) -> str:
     return f"{sign}{sentence.number(evidence.estimate)}" + (f" ({low}..{high})" if low or high else "")
 
 
-def outlook(setup: Setup, told: Told) -> str:
-    """What can be found in the planned time, from the first look that had data; "" where that cannot be told."""
-    plan, evidence = setup.plan, told.evidence
-    looks = plan.planned_looks
-    if evidence is None or not looks or not evidence.used or setup.spec.single_arm:
-        return ""
-    found = None
-    if isinstance(told.look.canary, Counts) and isinstance(told.look.stable, Counts):
-        canary, stable = told.look.canary, told.look.stable
-        total = canary.total + stable.total
-        rate = (canary.events + stable.events) / total
-        if rate > 0:
-            found = forecast.outlook_counts(
-                plan, looks=looks, events_per_look=rate * total, canary_share=canary.total / total
-            )
-    elif not isinstance(told.look.canary, Histogram):
-        found = forecast.outlook_gauge(plan, looks=looks)
-    return sentence.outlook_sentence(plan, setup.name, found) if found is not None else ""
-
-
 def missed_text(name: str, missed: int, limit: int, message: str) -> str:
     times = "once" if missed == 1 else f"{missed} times in a row"
     return (
@@ -119,13 +100,35 @@ def missed_text(name: str, missed: int, limit: int, message: str) -> str:
 def _sentence(setup: Setup, told: Told, *, ends: bool) -> str:
     name, spec = setup.name, setup.spec
     if told.comparison is not None:
-        return f"{name}: {told.comparison.reason.removeprefix(name + ': ')}"
+        return f"{name}: {told.comparison.reason.removeprefix(name + ': ')}. {_size(setup, told)}"
     if told.evidence is None:
         return f"{name}: look {told.look.number} taken; {spec.test} decides at {_planned_text(spec)}"
     text = sentence.sentence(
-        setup.plan, name, told.evidence, told.verdict, over=ends, interval_seconds=_seconds(spec.interval)
+        setup.plan,
+        name,
+        told.evidence,
+        told.verdict,
+        over=ends,
+        interval_seconds=_seconds(spec.interval),
+        late=_late(told.since),
     )
     return f"{text} {_seen(spec, told.evidence)}".rstrip()
+
+
+def _late(since: Since | None) -> sentence.Late | None:
+    return sentence.Late(since.look, since.at, since.estimate) if since is not None else None
+
+
+def _size(setup: Setup, told: Told) -> str:
+    """What a test that is not made for many looks promises."""
+    spec, share = setup.spec, f"{sentence.number(100 * setup.plan.alpha)}%"
+    if spec.test == KAYENTA:
+        return "Kayenta's rule, over the whole run: it states no false-alarm chance, for one look or for many."
+    planned = spec.planned or 1
+    if planned == 1:
+        return f"One look, at maxDuration: false-alarm chance {share} for this look alone."
+    look = fixed.due(spec, told.look.elapsed_seconds)
+    return f"Planned look {look} of {planned}: false-alarm chance {share} over all of them ({spec.spending})."
 
 
 def _seen(spec: Spec, evidence: Evidence) -> str:
@@ -134,14 +137,15 @@ def _seen(spec: Spec, evidence: Evidence) -> str:
         return ""
     number = sentence.number
     sizes = (evidence.canary_total, evidence.stable_total)
-    if spec.shape == "counts":
+    arms: list[str] = []
+    if spec.shape == "counts" and evidence.estimate is not None:  # without an effect they have been named already
         counts = zip(("canary", "stable"), (evidence.canary_events, evidence.stable_events), sizes, strict=True)
         arms = [f"{arm} {x:.10g} of {n:.10g} ({number(100 * x / n)}%)" for arm, x, n in counts if n > 0]
     elif evidence.quantiles:
         canary = _quantiles([(found.q, found.canary) for found in evidence.quantiles])
         stable = _quantiles([(found.q, found.stable) for found in evidence.quantiles])
         arms = [f"canary {canary} (n={sizes[0]:.10g})", f"stable {stable} (n={sizes[1]:.10g})"]
-    else:
+    elif spec.shape != "counts":
         levels = zip(("canary", "stable"), (evidence.level, evidence.baseline), sizes, strict=True)
         arms = [f"{arm} {number(value)} (n={n:.10g})" for arm, value, n in levels if value is not None]
     dropped = f", {evidence.dropped} without usable data" if evidence.dropped else ""

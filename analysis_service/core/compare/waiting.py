@@ -4,8 +4,6 @@ A comparison is calibrated by a look-back, which may take its turn behind others
 once the settings are fixed they are judged one after the other, exactly as if each had been judged at once.
 """
 
-from dataclasses import replace
-
 import msgspec
 
 from analysis_service.core.compare import looking, state
@@ -14,6 +12,7 @@ from analysis_service.core.compare.state import Setup, State
 from analysis_service.core.model import Look as StoredLook
 from analysis_service.core.model import Metric
 from analysis_service.core.statistics.looks import Look
+from analysis_service.core.statistics.outlook import Outlook
 
 MOST = 60  # looks that wait
 
@@ -35,10 +34,11 @@ def with_missed(looks: tuple[Look, ...], missed: StoredLook) -> tuple[Look, ...]
 
 
 def judged(
-    setup: Setup, metric: Metric, before: State, looks: tuple[Look, ...]
+    setup: Setup, metric: Metric, before: State, looks: tuple[Look, ...], known: Outlook | None
 ) -> tuple[State, list[StoredLook], Looked | None]:
     """(the state after them, each as it is stored, what the last of them that was no missed look came to).
 
+    known: the forecast there is.
     A verdict ends them: what was taken after it is dropped, as it would not have been taken.
     """
     kept: list[StoredLook] = []
@@ -49,9 +49,7 @@ def judged(
             now = state.missed(now, look)
             kept.append(state.stored(look, None))
             continue
-        outlook = last.outlook if last is not None else ""  # what was foretold first stays
-        last = looking.judge(setup, metric, now, look, over=False)
-        last = replace(last, outlook=outlook or last.outlook)
+        last = looking.judge(setup, metric, now, look, last.outlook if last is not None else known, over=False)
         now = last.state or now
         if last.look is not None:
             kept.append(last.look)

@@ -1,9 +1,12 @@
 """The evidence after a look as one sentence for a person: effect, interval, limit, evidence, verdict, what is next."""
 
 import math
+from datetime import datetime
+
+import msgspec
 
 from .evidence import Evidence
-from .forecast import Outlook, remaining
+from .forecast import remaining
 from .plan import Plan
 from .verdict import VerdictState, harm_of, why_undecided
 
@@ -43,16 +46,60 @@ def odds(log_e: float) -> str:
     return f"1 in {math.exp(log_e):.0f}" if log_e >= math.log(10) else f"1 in {math.exp(log_e):.1f}"
 
 
+class Late(msgspec.Struct, frozen=True):
+    """Where the interval speaks of the looks after look `look` only, at `at`. estimate: of these, where known."""
+
+    look: int
+    at: datetime
+    estimate: float | None = None
+
+
 def interval_text(plan: Plan, evidence: Evidence) -> str:
+    return f"{level_text(plan)} {_bounds(evidence)}" if _bounds(evidence) else "no interval yet"
+
+
+def level_text(plan: Plan) -> str:
+    return f"{number(100 * (1 - 2 * plan.alpha))}% sequential interval"
+
+
+def _bounds(evidence: Evidence) -> str:
     lower, upper = evidence.lower, evidence.upper
-    level = number(100 * (1 - 2 * plan.alpha))
+    if lower == 0.0 and evidence.unit == "ratio" and upper is not None:
+        lower = None  # a ratio is never less
     if lower is None and upper is None:
-        return "no interval yet"
+        return ""
     if upper is None:
-        return f"{level}% sequential interval above {_effect(evidence, lower if lower is not None else 0.0)}"
+        return f"above {_effect(evidence, lower if lower is not None else 0.0)}"
     if lower is None:
-        return f"{level}% sequential interval below {_effect(evidence, upper)}"
-    return f"{level}% sequential interval {_effect(evidence, lower)} to {_effect(evidence, upper)}"
+        return f"below {_effect(evidence, upper)}"
+    return f"{_effect(evidence, lower)} to {_effect(evidence, upper)}"
+
+
+def effect_text(plan: Plan, evidence: Evidence, late: Late | None = None) -> str:
+    """The effect with its interval; what was counted, where one arm's lack of events leaves no effect to name."""
+    of = " of stable" if evidence.unit == "ratio" else ""
+    if evidence.estimate is None:
+        return _counted(plan, evidence)
+    whole = f"{_effect(evidence, evidence.estimate)}{of}"
+    if late is None:
+        return f"{whole} ({interval_text(plan, evidence)})"
+    since = f"since look {late.look} ({late.at:%H:%M:%S} UTC, {interval_text(plan, evidence)})"
+    now = _effect(evidence, late.estimate) if late.estimate is not None else _bounds(evidence)
+    return f"{whole} over the whole run, but {now} {since}"
+
+
+def _counted(plan: Plan, evidence: Evidence) -> str:
+    """18 of 137 on the canary against 0 of 136 on stable."""
+    arms = (
+        ("the canary", evidence.canary_events, evidence.canary_total),
+        ("stable", evidence.stable_events, evidence.stable_total),
+    )
+    said = [f"{events:.10g} of {total:.10g} on {arm}" for arm, events, total in arms if total > 0.0]
+    if len(said) < len(arms):
+        return "no effect to estimate yet"
+    bounds = _bounds(evidence)
+    interval = f" ({level_text(plan)} of the ratio {bounds})" if bounds else ""
+    return f"{' against '.join(said)}{interval}"
 
 
 def sentence(
@@ -63,19 +110,13 @@ def sentence(
     *,
     over: bool = False,
     interval_seconds: float = 0,
+    late: Late | None = None,
 ) -> str:
     """`over`: the deadline has passed (or the run was ended), so that no verdict means inconclusive."""
     if evidence.used == 0:
         effect = f"{metric}: nothing to compare in {evidence.dropped} looks"
-    elif evidence.estimate is None:
-        effect = f"{metric}: no effect to estimate yet (stable or canary without events)"
     else:
-        effect = (
-            f"{metric}: {_effect(evidence, evidence.estimate)} of stable"
-            if evidence.unit == "ratio"
-            else (f"{metric}: {_effect(evidence, evidence.estimate)}")
-        )
-        effect += f" ({interval_text(plan, evidence)})"
+        effect = f"{metric}: {effect_text(plan, evidence, late)}"
     parts = [effect]
     if evidence.margin is not None:
         parts.append(f"limit {_effect(evidence, evidence.margin)}")
@@ -122,13 +163,3 @@ def _guarantee(plan: Plan, evidence: Evidence) -> str:
     if evidence.grade == "asymptotic":
         return f"false-alarm chance near {share}% with many observations"
     return f"false-alarm chance not known (uncalibrated; meant to be {share}%)"
-
-
-def outlook_sentence(plan: Plan, metric: str, outlook: Outlook) -> str:
-    """Before the start: what this comparison can and cannot find."""
-    inconclusive = f"without any change it ends undecided with {number(100 * outlook.chance_inconclusive)}% chance"
-    if outlook.smallest_effect is None:
-        return f"{metric}: {outlook.looks} looks cannot show any harm up to x30 at this traffic; {inconclusive}."
-    sign = "x" if outlook.unit == "ratio" else "+"
-    found = f"{sign}{number(outlook.smallest_effect)} or more four times in five"
-    return f"{metric}: {outlook.looks} looks find {found}; {inconclusive}."

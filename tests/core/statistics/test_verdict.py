@@ -9,7 +9,7 @@ import pytest
 from analysis_service.core.statistics import budget, forecast, sentence
 from analysis_service.core.statistics.evidence import FLOOR_FILLS_MARGIN, Evidence
 from analysis_service.core.statistics.looks import Counts, Look
-from analysis_service.core.statistics.plan import Calibration, Margin, Plan
+from analysis_service.core.statistics.plan import Margin, Plan
 from analysis_service.core.statistics.verdict import VerdictState, step, why_undecided
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -165,34 +165,6 @@ def test_remaining_looks() -> None:
     assert ahead.looks_to_pass is None
 
 
-def test_outlook_at_low_and_high_traffic() -> None:
-    low = forecast.outlook_counts(PLAN, looks=120, events_per_look=0.3, canary_share=0.1)
-    high = forecast.outlook_counts(PLAN, looks=120, events_per_look=30.0, canary_share=0.1)
-    # measured: 98 % inconclusive at 1 rps and 1 % at 100 rps
-    assert low.chance_inconclusive > 0.95
-    assert high.chance_inconclusive < 0.1
-    assert low.smallest_effect is None or low.smallest_effect > 3
-    assert high.smallest_effect is not None
-    assert 1.1 < high.smallest_effect < 1.6
-
-
-def test_outlook_of_nothing() -> None:
-    assert forecast.outlook_counts(PLAN, looks=0, events_per_look=0, canary_share=0.1).smallest_effect is None
-    assert forecast.outlook_gauge(PLAN, looks=100) is None
-
-
-def test_outlook_of_a_gauge_shrinks_with_looks() -> None:
-    plan = Plan(test="sequential-t", margin=Margin(relative=0.1),
-                calibration=Calibration(points=360, scale=0.1, autocorrelation=0.3, log_ratio=True))  # fmt: skip
-    few, many = forecast.outlook_gauge(plan, looks=20), forecast.outlook_gauge(plan, looks=200)
-    assert few is not None
-    assert many is not None
-    assert few.smallest_effect is not None
-    assert many.smallest_effect is not None
-    assert few.smallest_effect > many.smallest_effect > 1.0
-    assert few.chance_inconclusive > many.chance_inconclusive
-
-
 # --- the sentence
 
 
@@ -213,23 +185,56 @@ def test_a_noise_floor_is_told() -> None:
     assert "pods alone may differ by +3," in told
 
 
-def test_an_outlook_counts_the_noise_floor() -> None:
-    """A floor as wide as the margin leaves nothing to pass."""
-    chances = []
-    for floor in (0.0, 0.05, 0.2):
-        known = Calibration(points=360, scale=0.1, autocorrelation=0.3, log_ratio=True, noise_floor=floor)
-        found = forecast.outlook_gauge(
-            Plan(test="sequential-t", margin=Margin(relative=0.2), calibration=known), looks=100
-        )
-        assert found is not None
-        chances.append(found.chance_inconclusive)
-    assert chances[0] < chances[1] < chances[2] == 1.0
-
-
 def test_an_undecided_look_says_how_long() -> None:
     given = evidence(estimate=1.1, lower=0.5, upper=2.0, log_e_safety=1.0, safety_rate=0.1)
     text = sentence.sentence(PLAN, "errors", given, VerdictState("", 12), interval_seconds=30)
     assert "not decided, about 10 min more to pass if this goes on" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        # stable without events: there is no ratio, and a lower bound of one
+        (
+            {"estimate": None, "canary_events": 18.0, "canary_total": 137.0, "stable_total": 136.0, "lower": 3.1},
+            "errors: 18 of 137 on the canary against 0 of 136 on stable "
+            "(90% sequential interval of the ratio above x3.1); limit x1.5;",
+        ),
+        # the canary without events
+        (
+            {"estimate": None, "stable_events": 13.0, "canary_total": 1000.0, "lower": 0.0, "upper": 0.9},
+            "errors: 0 of 1000 on the canary against 13 of 9000 on stable "
+            "(90% sequential interval of the ratio below x0.9);",
+        ),
+        # nobody has any
+        ({"estimate": None}, "errors: 0 of 1000 on the canary against 0 of 9000 on stable; limit x1.5;"),
+        # an interval that speaks of the whole run
+        ({"estimate": 1.3, "lower": 1.1}, "errors: x1.3 of stable (90% sequential interval above x1.1); limit x1.5;"),
+    ],
+)
+def test_a_sentence_begins_with_what_was_seen(given: dict[str, Any], text: str) -> None:
+    assert sentence.sentence(PLAN, "errors", evidence(**given), VerdictState("", 12)).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (
+            1.92,
+            "errors: x1.3 of stable over the whole run, but x1.92 since look 118 "
+            "(12:03:10 UTC, 90% sequential interval above x1.5); limit x1.5;",
+        ),
+        (
+            None,
+            "errors: x1.3 of stable over the whole run, but above x1.5 since look 118 "
+            "(12:03:10 UTC, 90% sequential interval above x1.5); limit x1.5;",
+        ),
+    ],
+)
+def test_a_late_onset_is_told_apart(estimate: float | None, text: str) -> None:
+    late = sentence.Late(118, datetime(2026, 1, 1, 12, 3, 10, tzinfo=UTC), estimate)
+    given = evidence(estimate=1.3, lower=1.5, since=110)
+    assert sentence.sentence(PLAN, "errors", given, VerdictState("", 130), late=late).startswith(text)
 
 
 def test_an_inconclusive_end_says_why() -> None:

@@ -1,0 +1,151 @@
+"""The outlook of gauges: paired differences with the noise and memory of the look-back, or of the run's first looks."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import msgspec
+
+from . import t_test
+from .calibration import LONGEST_MEMORY
+from .crossing import at_end, crossing, smallest
+from .gauge_series import PRIOR_POINTS
+from .outlook import Outlook, found_first, looks_wanted
+from .outlook_counts import ONCE
+from .plan import MAX_LOG_RATIO, Calibration, Plan, harm_sign
+from .starts import FIRST
+from .t_mixture import G2
+from .t_test import TState, uses_log_ratio
+
+_NORMAL = NormalDist()
+FEWEST = 8  # looks of the run's own from which its noise can be told
+WIDEST = 1e3  # standard deviations: what is not found at this size is not found at all
+
+
+class Noise(msgspec.Struct, frozen=True):
+    """deviation: of one point that counts in full, on the differences' scale; each look counts `discount` of one.
+
+    baseline: stable's level. floor: what innocent pods differ by.
+    """
+
+    deviation: float
+    discount: float = 1.0
+    log_ratio: bool = False
+    baseline: float | None = None
+    floor: float = 0.0
+    prior: float = 0.0  # points that a known variance counts for
+
+
+def noise_of_history(calibration: Calibration, *, log_ratio: bool) -> Noise | None:
+    """From a look-back: the standard deviation of a prewhitened point. None without enough of it."""
+    if not calibration.sufficient or calibration.scale <= 0.0:
+        return None
+    phi = min(calibration.autocorrelation, LONGEST_MEMORY)
+    lag_one = calibration.lag_one if calibration.lag_one is not None else phi
+    spread = calibration.scale * math.sqrt(max(1.0 + phi * phi - 2.0 * phi * lag_one, 0.0)) / (1.0 - phi)
+    deviation, floor, baseline = spread, calibration.noise_floor, calibration.baseline
+    if calibration.log_ratio and not log_ratio:  # an absolute margin is judged on the metric's own scale
+        if not baseline:
+            return None
+        deviation, floor = deviation * abs(baseline), 0.0
+    prior = PRIOR_POINTS if calibration.lag_one is not None and calibration.log_ratio == log_ratio else 0.0
+    return Noise(deviation, 1.0, log_ratio, baseline, floor, prior)
+
+
+def noise_of_run(plan: Plan, state: TState) -> Noise | None:
+    """From the run's own looks so far; None while they are too few, or show no noise."""
+    log_ratio = uses_log_ratio(plan, state)
+    series = state.ratio if log_ratio else state.difference
+    if state.used < FEWEST or series.n < 2:
+        return None
+    square = series.square - series.total * series.total / series.n
+    if square <= 0.0:
+        return None
+    discount = t_test.autocorrelation(plan, series)[1]
+    return Noise(math.sqrt(square / (series.n - 1.0)), discount, log_ratio, state.stable_sum / state.used)
+
+
+def outlook_gauge(plan: Plan, *, looks: int, noise: Noise, watched: bool = False) -> Outlook:
+    """smallest_effect: a ratio of levels where log ratios are compared, otherwise a difference.
+
+    watched: a pass does not end the comparison.
+    """
+    model, sign = _Gauge(plan, noise, watched), harm_sign(plan.direction)
+    most = MAX_LOG_RATIO if noise.log_ratio else WIDEST * max(noise.deviation, model.start)
+    found = smallest(lambda effect: model.found(looks, effect), most=most)
+    shown = None
+    if found is not None:
+        shown = math.exp(sign * found) if noise.log_ratio else sign * found
+    unit: Literal["ratio", "difference"] = "ratio" if noise.log_ratio else "difference"
+    wanted = looks_wanted(model.passes, looks)
+    return Outlook(looks, shown, 1.0 - model.passes(looks), unit, wanted_looks=wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gauge:
+    plan: Plan
+    noise: Noise
+    watched: bool
+
+    @property
+    def start(self) -> float:
+        """Beyond what harm is harm."""
+        margin = _margin(self.plan, self.noise, harm_sign(self.plan.direction))
+        return self.noise.floor + (margin if self.plan.fail_at == "margin" else 0.0)
+
+    def chance(self, looks: int, distance: float, level: float, weight: float) -> float:
+        n = max(looks * self.noise.discount, 1e-9)
+        standard = distance * math.sqrt(n) / self.noise.deviation
+        if self.plan.test in ONCE:
+            return at_end(standard, -_NORMAL.inv_cdf(level))
+        return crossing(standard, _bound(-math.log(level) - math.log(weight), n, self.noise.prior))
+
+    def found(self, looks: int, effect: float) -> float:
+        plan = self.plan
+        harm = self.finds(looks, effect)
+        if self.watched or plan.test in ONCE:
+            return harm
+        return found_first(self.finds(math.ceil(looks * plan.min_bake), effect), harm, self.passes(looks, effect))
+
+    def finds(self, looks: int, effect: float) -> float:
+        alpha = self.plan.alpha / 2 if self.plan.direction == "either" else self.plan.alpha
+        return self.chance(looks, effect - self.start, alpha, FIRST if self.plan.restarts else 1.0)
+
+    def passes(self, looks: int, effect: float = 0.0) -> float:
+        """The chance to pass, when the arms are alike or the canary is worse by this much."""
+        plan, sign = self.plan, harm_sign(self.plan.direction)
+        both = plan.direction == "either" or plan.test == "tost"
+        chances = []
+        for way in (sign, -sign) if both else (sign,):
+            room = _margin(plan, self.noise, way) - self.noise.floor
+            gap = room - effect if way == sign else room + effect
+            chances.append(self.chance(looks, gap, plan.beta, 1.0) if room > 0 else 0.0)
+        return max(sum(chances) - len(chances) + 1.0, 0.0)
+
+
+def _margin(plan: Plan, noise: Noise, way: int) -> float:
+    relative, absolute = plan.margin.relative, plan.margin.absolute
+    if relative is None:
+        return max(absolute or 0.0, 0.0)
+    if not noise.log_ratio:
+        return relative * abs(noise.baseline or 0.0)
+    if way > 0:
+        return math.log1p(relative)
+    return -math.log1p(-relative) if relative < 1 else MAX_LOG_RATIO
+
+
+def _bound(limit: float, n: float, prior: float) -> float:
+    """z at which the t mixture of n points reaches exp(limit); infinite where no effect, however large, does.
+
+    log E = log 2 - log(1 + n G2) / 2 + (nu + 1) / 2 * log((1 + t^2 / nu) / (1 + t^2 / (nu (1 + n G2)))), nu = n - 1
+    (and what a known variance counts for).
+    """
+    freedom, shrink = n - 1.0 + prior, 1.0 + n * G2
+    if freedom <= 0.0:
+        return math.inf
+    power = (limit - math.log(2.0) + 0.5 * math.log(shrink)) * 2.0 / (freedom + 1.0)
+    if power >= math.log(shrink):
+        return math.inf
+    grown = math.exp(max(power, 0.0))
+    return math.sqrt(freedom * (grown - 1.0) / (1.0 - grown / shrink))

@@ -1,0 +1,158 @@
+"""The outlook of histograms: every edge is a comparison of counts, as the test takes it.
+
+An effect is taken to stretch the whole distribution: every observation is that many times slower (or faster).
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from .crossing import Array, crossing, smallest
+from .histogram import BEYOND, EdgeState, HistogramState, update
+from .looks import Histogram, Look, usable_histogram
+from .mixture import distances
+from .outlook import Outlook, found_first, looks_wanted
+from .outlook_counts import Expected, noise, side, two_arms
+from .plan import Plan, harm_sign, margin_log_ratio
+from .starts import FIRST
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGE = 1e6  # observations: enough for edges to be chosen at any quantile that is asked for
+
+
+def outlook_histogram(
+    plan: Plan,
+    *,
+    looks: int,
+    per_look: Histogram,
+    canary_share: float,
+    dispersion: float | None = None,
+    watched: bool = False,
+) -> Outlook | None:
+    """per_look: observations of both arms in one look, as stable has them; canary_share: in (0, 1).
+
+    dispersion: phi of all edges, where the run has shown one; otherwise each edge's own, from the calibration.
+    watched: a pass does not end the comparison. None for a histogram that cannot be judged.
+    """
+    total = math.fsum(per_look.counts)
+    judged, wanted = _judged(plan, per_look)
+    if not judged or total <= 0.0 or not 0.0 < canary_share < 1.0 or looks <= 0:
+        return None
+    phis = [
+        dispersion if dispersion is not None else noise(plan.calibration.at_edge(e.edge) if plan.calibration else None)
+        for e in judged
+    ]
+    model = _Edges(
+        plan=plan,
+        total=total,
+        share=canary_share,
+        judged=np.array([item.edge for item in judged]),
+        mirrored=np.array([item.mirrored for item in judged]),
+        phi=np.maximum(np.array(phis), 1.0),
+        wanted=wanted,
+        values=np.array([min(0.0, per_look.edges[0]), *per_look.edges]),
+        below=np.concatenate(([0.0], np.cumsum(per_look.counts[:-1]))) / total,
+    )
+    found = smallest(lambda effect: model.found(looks, effect, watched=watched))
+    sign = harm_sign(plan.direction)
+    return Outlook(
+        looks,
+        math.exp(sign * found) if found is not None else None,
+        1.0 - model.passes(looks),
+        events_per_look=total,
+        canary_share=canary_share,
+        wanted_looks=looks_wanted(model.passes, looks),
+    )
+
+
+def _judged(plan: Plan, per_look: Histogram) -> tuple[tuple[EdgeState, ...], tuple[int, ...]]:
+    """The edges that the test would judge, and which of them must be shown harmless: from a look large enough."""
+    if usable_histogram(per_look) is None:
+        return (), ()
+    large = Histogram(per_look.edges, tuple(_LARGE * count / math.fsum(per_look.counts) for count in per_look.counts))
+    state = update(plan, HistogramState(), Look(1, _EPOCH, large, large))
+    return state.judged, state.targets
+
+
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    plan: Plan
+    total: float  # observations per look
+    share: float
+    judged: Array
+    mirrored: Array  # edges whose event is "not beyond"
+    phi: Array  # of each judged edge
+    wanted: tuple[int, ...]  # indices of the edges that must be shown harmless
+    values: Array  # where the distribution is known, and
+    below: Array  # the share at or below
+
+    def beyond(self, values: Array) -> Array:
+        found: Array = 1.0 - np.interp(values, self.values, self.below)
+        return found
+
+    def against(self, looks: float, canary: Array, stable: Array) -> Expected:
+        """canary, stable: shares beyond each edge."""
+        p_c, p_s = (np.where(self.mirrored, 1.0 - share, share) for share in (canary, stable))
+        n_c, n_s = looks * self.total * self.share, looks * self.total * (1.0 - self.share)
+        x_c, x_s = np.maximum(n_c * p_c, 1e-9), np.maximum(n_s * p_s, 1e-9)
+        pooled = np.minimum((x_c + x_s) / (n_c + n_s), 1.0 - 1e-9)
+        error = np.sqrt(self.phi * pooled * (1.0 - pooled) * n_c * n_s / (n_c + n_s))
+        return two_arms(x_c, x_c + x_s, self.share, np.maximum(error, 1e-9))
+
+    def within(self, way: int) -> Array:
+        """Where stable's share beyond is the canary's at each edge, at the margin in this direction."""
+        if self.plan.margin.relative is not None:
+            return self.judged / math.exp(way * margin_log_ratio(self.plan, None, way))
+        return self.judged - way * max(self.plan.margin.absolute or 0.0, 0.0)
+
+    def of_margin(self, looks: float) -> float:
+        """Looks that speak of the margin: the edges are chosen from the first ones."""
+        highest = max((q for q in self.plan.quantiles if 0 < q < 1), default=0.5)
+        return looks - math.ceil(BEYOND / (1.0 - highest) / (self.total * (1.0 - self.share)))
+
+    def found(self, looks: int, effect: float, *, watched: bool) -> float:
+        """The chance to fail a canary whose observations are worse by this log ratio."""
+        harm = self.finds(looks, effect)
+        if watched:
+            return harm
+        early = self.finds(math.ceil(looks * self.plan.min_bake), effect)
+        return found_first(early, harm, self.passes(looks, harm_sign(self.plan.direction) * effect))
+
+    def finds(self, looks: float, effect: float) -> float:
+        """At the edge that shows it best: the evidence is the mean over edges."""
+        plan, sign = self.plan, harm_sign(self.plan.direction)
+        at_margin = plan.fail_at == "margin"
+        looks = self.of_margin(looks) if at_margin else looks
+        if looks <= 0:
+            return 0.0
+        limit = -math.log(plan.alpha) + math.log(len(self.judged)) + (math.log(2) if plan.direction == "either" else 0)
+        if plan.restarts:
+            limit -= math.log(FIRST)
+        canary = self.beyond(self.judged * math.exp(-sign * effect))
+        stable = self.beyond(self.within(sign) if at_margin else self.judged)
+        return max(self.chances(self.against(looks, canary, stable), sign, limit))
+
+    def passes(self, looks: float, log_ratio: float = 0.0) -> float:
+        """The chance that every wanted edge is shown harmless, of equal arms or of observations e^log_ratio times."""
+        plan, looks = self.plan, self.of_margin(looks)
+        margin = plan.margin.relative if plan.margin.relative is not None else plan.margin.absolute
+        if looks <= 0 or not margin or not self.wanted:
+            return 0.0
+        sign, least = harm_sign(plan.direction), 1.0
+        for way in (1, -1) if plan.direction == "either" else (sign,):
+            canary = self.beyond(self.judged * math.exp(-log_ratio))
+            expected = self.against(looks, canary, self.beyond(self.within(way)))
+            chances = self.chances(expected, -way, -math.log(plan.beta))
+            least = min(least, *(chances[i] for i in self.wanted))
+        return least
+
+    def chances(self, expected: Expected, sign: int, limit: float) -> list[float]:
+        """Per edge, the chance to show that the canary has more beyond it (sign +1) than expected, or less."""
+        found = np.zeros(len(self.judged))
+        for toward, part in ((sign, np.logical_not(self.mirrored)), (-sign, self.mirrored)):
+            distance, bound = side(expected, null=0.0, sign=toward, limit=limit, phi=self.phi, points=distances())
+            each = [crossing(float(d), float(b)) for d, b in zip(distance, bound, strict=True)]
+            found = np.where(part, each, found)
+        return [float(value) for value in found]
