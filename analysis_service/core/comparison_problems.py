@@ -21,11 +21,13 @@ from analysis_service.core.model import Metric
 from analysis_service.core.problem import echo
 from analysis_service.core.tags import OPEN
 from analysis_service.core.timing import format_duration, parse_duration
+from analysis_service.core.wire_providers import PLUGIN
 
 Finding = tuple[str, str, str, str]
 Spec = Mapping[str, Any]
 
 _NO_MARGIN = frozenset({OBJECTIVE, SAMPLE_RATIO, KAYENTA})  # they do not use one
+_WITH_HISTORY = frozenset({"prometheus"})  # see history
 _LARGE_MARGIN = 5.0  # relative: six times stable; who writes more means percent
 _LARGE_OBJECTIVE = 0.5
 _SHAPES: tuple[Shape, ...] = ("counts", "histogram", "gauge")
@@ -79,6 +81,8 @@ def _written(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
         length = spec.get(field)
         if isinstance(length, str) and length != "off" and OPEN not in length and not _is_duration(length):
             yield "BadDuration", f"{path}.{field}", f"want a Go duration such as 20m; got '{echo(length)}'", ""
+    if not alone and "stable" not in (spec.get("arms") or {}) and isinstance(spec.get("gauge"), Mapping):
+        yield from _without_history(spec["gauge"], f"{path}.gauge")
     ranges = (("alpha", 0.0, 0.5), ("beta", 0.0, 0.5), ("minBake", 0.0, 1.0), ("canaryWeight", 0.0, 100.0))
     for field, low, high in ranges:
         number = _number(spec.get(field))
@@ -96,6 +100,16 @@ def _written(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
     if row is not None and OPEN not in str(row) and limits.to_int(row) > 1:
         text = f"a comparison is one measurement, never {row} successes in a row"
         yield "CannotSucceed", f"{metric_path}.consecutiveSuccessLimit", text, "Leave consecutiveSuccessLimit out."
+
+
+def _without_history(union: Spec, path: str) -> Iterator[Finding]:
+    """A seasonal baseline of what only tells the present."""
+    for name, spec in union.items():
+        if name == PLUGIN and isinstance(spec, Mapping):
+            yield from _without_history(spec, f"{path}.{PLUGIN}")
+        elif name not in _WITH_HISTORY:
+            text = f"{name} cannot be asked for the past, which seasonalBaseline compares with"
+            yield "NoHistory", f"{path}.{name}", text, f"Ask one that can: {', '.join(sorted(_WITH_HISTORY))}."
 
 
 def _percent(field: str, number: float) -> str:

@@ -126,6 +126,7 @@ RULES: Mapping[str, Rule] = {
     "TooFewLooks": Rule("TG609", "A comparison learns from many looks."),
     "NoBuckets": Rule("TG610", "A histogram is compared by its buckets, which the label le tells apart."),
     "SummedCounters": Rule("TG611", "Restarts are seen per process; a sum over processes hides them."),
+    "NoHistory": Rule("TG612", "A seasonal baseline is read from the provider's history."),
 }  # fmt: skip
 
 

@@ -329,7 +329,12 @@ COMPARE = Object(
                 "Arms",
                 {
                     "canary": _ours(_ARM, "the new version's values for {{arm.x}}", required=True),
-                    "stable": _ours(_ARM, "the old version's; leave out for an objective"),
+                    "stable": _ours(_ARM, "the old version's; leave out for an objective, or a seasonalBaseline"),
+                    "history": _ours(
+                        _ARM,
+                        "with seasonalBaseline: the values for {{arm.x}} in the past, such as a pattern that fits "
+                        "every version; needed where the query uses {{arm.x}}",
+                    ),
                 },
             ),
             "what differs between the versions: each arm's values for {{arm.x}}",
@@ -384,6 +389,13 @@ COMPARE = Object(
         "minBake": _ours(_OUR_NUMBER, "share of maxDuration before which nothing passes", default="0.25"),
         "warmUp": _ours(_DURATION, "ignore a process this long after its start", default="0s"),
         "lookback": _ours(_DURATION, "history that calibrates the noise", default="6h"),
+        "seasonalBaseline": _ours(
+            _DURATION,
+            "instead of arms.stable, for a gauge where no stable version runs beside the canary: the period of its "
+            "seasons, 24h or 168h. Each value is compared with the median of what was seen at the same phase of the "
+            "seven periods before, read from the provider's history; with less than seven it is Inconclusive",
+            default="off",
+        ),
         "looks": _ours(
             _OUR_NUMBER,
             "planned number of judgements (group-sequential; tests of fixed size, with a spending rule)",

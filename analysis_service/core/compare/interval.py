@@ -85,7 +85,7 @@ def _weight(reading: Reading | None) -> float | None:
 
 def _take(spec: Spec, memory: Memory, readings: Readings, at: float) -> tuple[Memory, Interval]:
     canary_memory, canary, canary_flags = _arm(spec, CANARY, memory.canary, readings, at)
-    if spec.single_arm:
+    if spec.single_arm or spec.season is not None:  # the past is put in stable's place when the look is judged
         after = Memory(canary_memory)
         return after, Interval(canary, None, canary_flags, _began(spec, memory, after))
     stable_memory, stable, stable_flags = _arm(spec, STABLE, memory.stable, readings, at)

@@ -25,6 +25,7 @@ from analysis_service.core.compare.fields import (
 )
 from analysis_service.core.compare.fields import SpecError as SpecError
 from analysis_service.core.compare.growth import growth_factor
+from analysis_service.core.compare.season import HISTORY, season_of
 from analysis_service.core.model import Metric
 from analysis_service.core.statistics.budget import split_alpha
 from analysis_service.core.statistics.kayenta_config import ConfigError, parse_options
@@ -110,6 +111,8 @@ class Spec:
     canary_weight: float | None = None  # the canary's configured percentage of traffic, if it is always the same
     weight: Ask | None = None  # asked for it at every look, where it is not
     notes: tuple[str, ...] = ()
+    season: timedelta | None = None  # the period, where the canary is compared with the past and not with stable
+    past: Ask | None = None  # the question that the past answers
 
     @property
     def cumulative(self) -> bool:
@@ -125,6 +128,11 @@ class Spec:
     def questions(self) -> tuple[Ask, ...]:
         """All that is asked at a look."""
         return self.asks if self.weight is None else (*self.asks, self.weight)
+
+    @property
+    def every_question(self) -> tuple[Ask, ...]:
+        """All that is asked, at a look or of the past."""
+        return self.questions if self.past is None else (*self.questions, self.past)
 
 
 def comparison_of(provider: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -152,7 +160,8 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
     arms = written.get("arms")
     if not isinstance(arms, Mapping) or not isinstance(arms.get(CANARY), Mapping):
         raise wrong("arms.canary", "missing: the canary's values for {{arm.x}}")
-    single = not isinstance(arms.get(STABLE), Mapping)
+    season = season_of(written, shape, interval)
+    single = season is None and not isinstance(arms.get(STABLE), Mapping)
     test = _test(written, shape, single=single)
     single = single or test == OBJECTIVE
     mistakes: list[Mistake] = []
@@ -168,7 +177,8 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
     longest = tried(lambda: _longest(written, test, until))
     planned, spending = tried(lambda: _planned(written, test)) or (None, None)
     configured, weight = tried(lambda: _weights(written, shape, test)) or (None, None)
-    asks, notes = tried(lambda: _asks(written, shape, arms, interval, single=single)) or ((), ())
+    asks, notes = tried(lambda: _asks(written, shape, arms, interval, _arms(single, season))) or ((), ())
+    past = tried(lambda: _past(written, shape, arms)) if season is not None else None
     fail_at = tried(lambda: word(written, "failAt", FAIL_AT)) or ("noharm" if shape == "counts" else "margin")
     floor = share if shape == "counts" else from_zero
     settings: dict[str, Any] = {
@@ -207,6 +217,8 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
         canary_weight=configured,
         weight=weight,
         notes=notes,
+        season=season,
+        past=past,
     )
     if mistakes:
         raise SpecError(*mistakes)
@@ -261,7 +273,8 @@ def _test(written: Mapping[str, Any], shape: Shape, *, single: bool) -> str:
     if test not in TESTS[shape]:
         raise wrong("test", f"{test!r} cannot use {shape}; these can: {', '.join(sorted(TESTS[shape]))}")
     if single and test != OBJECTIVE:
-        raise wrong("arms.stable", "missing: only counts can be held to an objective without it")
+        past = "; a gauge can be compared with its own past, as seasonalBaseline: 24h" if shape == "gauge" else ""
+        raise wrong("arms.stable", f"missing: only counts can be held to an objective without it{past}")
     return test
 
 
@@ -328,8 +341,22 @@ def _kayenta(written: Mapping[str, Any]) -> Mapping[str, Any]:
     return options
 
 
+def _arms(single: bool, season: timedelta | None) -> tuple[str, ...]:
+    """Which arms are asked at a look."""
+    return (CANARY,) if single or season is not None else (CANARY, STABLE)
+
+
+def _past(written: Mapping[str, Any], shape: Shape, arms: Mapping[str, Any]) -> Ask:
+    """The question to the past: the gauge's, with the values of arms.history, or the canary's where there are none."""
+    values = {str(key): str(value) for key, value in arms.get(HISTORY, arms[CANARY]).items()}
+    try:
+        return Ask(HISTORY, LEVEL, _as_values(resolve_arm(written[shape], values), shape))
+    except ArgumentError as error:
+        raise wrong(f"arms.{HISTORY}", str(error)) from None
+
+
 def _asks(
-    written: Mapping[str, Any], shape: Shape, arms: Mapping[str, Any], interval: timedelta, *, single: bool
+    written: Mapping[str, Any], shape: Shape, arms: Mapping[str, Any], interval: timedelta, asked: Sequence[str]
 ) -> tuple[tuple[Ask, ...], tuple[str, ...]]:
     data = written[shape]
     parts = {EVENTS: data.get(EVENTS), TOTALS: data.get(TOTALS)} if shape == "counts" else {
@@ -338,7 +365,7 @@ def _asks(
     cumulative = written.get("cumulative")
     asks: list[Ask] = []
     notes: dict[str, None] = {}
-    for arm in (CANARY,) if single else (CANARY, STABLE):
+    for arm in asked:
         values = {str(key): str(value) for key, value in arms[arm].items()}
         for part, union in parts.items():
             where = f"{shape}.{part}" if shape == "counts" else shape
@@ -366,7 +393,7 @@ def _asks(
         raise wrong(
             "counts", "events and totals must both be counters, or both the growth of one interval (cumulative)"
         )
-    if not single and all(_of(asks, CANARY)[part] == union for part, union in _of(asks, STABLE).items()):
+    if STABLE in asked and all(_of(asks, CANARY)[part] == union for part, union in _of(asks, STABLE).items()):
         raise wrong(
             "arms",
             "both ask the very same, so that a version would be compared with itself and pass; "

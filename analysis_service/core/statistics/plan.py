@@ -35,6 +35,23 @@ class Traffic(msgspec.Struct, frozen=True, omit_defaults=True):
     counts: tuple[float, ...] = ()
 
 
+class Season(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the metric was at the same phase of past periods, for a canary without a stable version beside it.
+
+    figures: one for every step from `anchor` (seconds since 1970) on, in the metric's unit; None where the past has
+    too little. why: what kept the past from being read. floor: the calibration's noise floor in the metric's unit,
+    for differences that turn out not to be ratios.
+    """
+
+    period_seconds: float
+    anchor: float
+    step_seconds: float
+    figures: tuple[float | None, ...] = ()
+    periods: int = 0  # whole periods that the figures rest on
+    why: str = ""
+    floor: float = 0.0
+
+
 class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a look-back over the stable version taught, for differences of the canary's shape (see `calibration`)."""
 
@@ -53,6 +70,7 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     memory: float = 0.0  # how fast the correlation decays, per interval; 0: none beyond chance, 2 / sqrt(points)
     traffic: Traffic | None = None  # for the forecast; of counts and histograms
     by_edge: "tuple[tuple[float, Calibration], ...]" = ()  # histograms: the noise of "beyond this edge", for each edge
+    season: Season | None = None  # where the canary is compared with the past
 
     @property
     def sufficient(self) -> bool:

@@ -28,6 +28,10 @@ def template(metric: dict[str, Any] | None = None, score: Any = None, **spec: An
 WEIGHT = {"web": {"url": "http://router/weight", "jsonPath": "{$.canary}"}}
 COUNTER = {"scrape": {"targets": ["http://x/{{arm.v}}"], "query": "q"}}
 COUNTED = {"gauge": None, "counts": {"events": COUNTER, "totals": COUNTER}}
+PAST = {"canary": {"v": "a"}, "history": {"v": "any"}}
+ALONE = {"prometheus": {"address": "http://x", "query": "q"}}
+ASKED = {"gauge": {"prometheus": {"address": "http://x", "query": "q{v='{{arm.v}}'}"}}}
+WEB = {"url": "http://x", "jsonPath": "{$.x}"}
 RATE = {"prometheus": {"query": 'sum(rate(x{v="{{arm.v}}"}[5m]))'}}
 
 
@@ -113,6 +117,30 @@ ONE_ARM = {**counts('x{v="{{arm.v}}"}'), "arms": {"canary": {"v": "a"}}, "margin
         (template(**COUNTED, canaryWeightFrom={"web": {"url": "router/weight"}}), ["BadAddress"]),
         (template(**COUNTED, canaryWeightFrom={"web": {"url": "http://{{arm.v}}"}}), ["BadComparison"]),
         (template(canaryWeightFrom=WEIGHT), ["BadComparison"]),  # a gauge counts no requests
+        # a gauge without a stable version beside the canary, and its own past instead
+        (template(**ASKED, arms=PAST, seasonalBaseline="24h"), []),
+        (template(**ASKED, arms=PAST, seasonalBaseline="{{args.season}}"), []),
+        (template(arms={"canary": {}}, gauge=ALONE, seasonalBaseline="168h"), []),  # the same query, then and now
+        (template(arms={"canary": {}}, gauge=ALONE), ["Required"]),
+        (template(arms={"canary": {}}, gauge=ALONE, seasonalBaseline="off"), ["Required"]),
+        (template(seasonalBaseline="off"), []),
+        (template(**ASKED, seasonalBaseline="24h"), ["BadComparison"]),  # and a stable arm
+        # {{arm.v}} in the past?
+        (template(**ASKED, arms={"canary": {"v": "a"}}, seasonalBaseline="24h"), ["BadComparison"]),
+        (template(**ASKED, arms={"canary": {"v": "a"}, "history": {}}, seasonalBaseline="24h"), []),  # UndeclaredArm
+        (template(**ASKED, arms={**PAST, "stable": {"v": "b"}}), ["BadComparison"]),  # nobody asks for the past
+        (template(**ASKED, arms=PAST, seasonalBaseline="1d"), ["BadDuration"]),
+        (template(**ASKED, arms=PAST, seasonalBaseline="24"), ["BadDuration"]),
+        (template(**ASKED, arms=PAST, seasonalBaseline="10m"), ["BadComparison"]),
+        (template(**ASKED, arms=PAST, seasonalBaseline="24h", test="welch", looks=1), ["BadComparison"]),
+        (template(**COUNTED, arms=PAST, seasonalBaseline="24h"), ["BadComparison"]),
+        (template(**ASKED, arms=PAST, seasonalBaseline="24h", maxDuration="25h"), []),  # 2,880 looks: a whole day
+        (
+            template({"interval": "5s"}, **ASKED, arms=PAST, seasonalBaseline="24h", maxDuration="12h"),
+            ["BadComparison"],
+        ),
+        (template(arms=PAST, seasonalBaseline="24h"), ["NoHistory"]),  # of a page that only tells the present
+        (template(arms={"canary": {}}, gauge={"plugin": {"web": WEB}}, seasonalBaseline="24h"), ["NoHistory"]),
         # an argument may turn out to be anything
         (template(direction="{{args.d}}"), []),
         (template(score={"scoreThresholds": {"pass": 50, "marginal": 90}}), ["BadScore"]),

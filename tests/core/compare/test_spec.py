@@ -27,6 +27,7 @@ def written(**fields: Any) -> dict[str, Any]:
 
 
 GAUGE = {"counts": None, "gauge": {"web": {"url": "http://x/{{arm.hash}}"}}}
+PAST = {**GAUGE, "arms": {"canary": {"hash": "new"}, "history": {"hash": "any"}}, "seasonalBaseline": "24h"}
 RANGED = {"prometheus": {"query": "q", "rangeQuery": {"start": "now()", "end": "now()", "step": "1m"}}}
 HISTOGRAM = {"counts": None, "histogram": {"prometheus": {"query": 'b{hash="{{arm.hash}}"}'}}}
 
@@ -43,6 +44,23 @@ def test_defaults() -> None:
         ("stable", "events", 'errors{hash="old"}'),
         ("stable", "totals", 'requests{hash="old"}'),
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({}, "http://x/any"),
+        ({"arms": {"canary": {}}, "gauge": {"web": {"url": "http://x"}}}, "http://x"),  # the same, then and now
+    ],
+)
+def test_the_past_in_stable_s_place(fields: dict[str, Any], asked: str) -> None:
+    spec = parse(written(**{**PAST, **fields}), EVERY)
+    assert (spec.test, spec.single_arm, spec.season) == ("sequential-t", False, timedelta(hours=24))
+    assert [ask.arm for ask in spec.questions] == ["canary"]
+    assert spec.past is not None
+    assert (spec.past.arm, spec.past.part, spec.past.union["web"]["url"]) == ("history", "level", asked)
+    assert [ask.arm for ask in spec.every_question] == ["canary", "history"]
+    assert parse(written(seasonalBaseline="off"), EVERY).season is None
 
 
 @pytest.mark.parametrize(
@@ -105,6 +123,25 @@ def test_the_shape_of_the_data_picks_the_test(fields: dict[str, Any], test: str,
         ),
         ({"gauge": RANGED, "counts": None}, "gauge: rangeQuery: leave it out"),
         ({"gauge": {"plugin": RANGED}, "counts": None}, "gauge: rangeQuery: leave it out"),
+        # one's own past: a gauge's, with values of its own, and no stable version beside it
+        ({"seasonalBaseline": "24h"}, "seasonalBaseline: only a gauge can be compared with its past; for counts give"),
+        ({**GAUGE, "seasonalBaseline": "24h"}, "arms.stable and seasonalBaseline are both set; keep arms.stable if"),
+        (
+            {**GAUGE, "arms": {"canary": {"hash": "new"}}, "seasonalBaseline": "24h"},
+            "seasonalBaseline: arms.history is missing: the query uses {{arm.x}}",
+        ),
+        ({**PAST, "seasonalBaseline": None}, "seasonalBaseline: missing: nothing else asks for arms.history"),
+        ({**PAST, "test": "sequential-mean"}, "test: sequential-mean does not know how much innocent days differ"),
+        ({**PAST, "seasonalBaseline": "30m"}, "seasonalBaseline: a period of an hour or more is wanted, such as 24h"),
+        ({**PAST, "seasonalBaseline": "1 day"}, "seasonalBaseline: time: "),
+        (
+            {**PAST, "arms": {"canary": {"hash": "new"}, "history": {}}},
+            "arms.history: failed to resolve {{arm.hash}}",
+        ),
+        (
+            {**PAST, "until": "terminated", "maxDuration": None, "seasonalBaseline": "168h"},
+            "20160 looks in a period, at most 2880 can be compared; want interval: 210s",
+        ),
         # nothing exceeds a share of 1: these would let everything pass
         (
             {"absoluteFloor": 5},
