@@ -79,9 +79,14 @@ def decide(
     found = _ask(name, spec, plan, state, now, planned)
     if found.phase is Phase.FAILED and before.outcome != "fail":
         after = msgspec.structs.replace(after, outcome="fail", failed_at=look.number)
-    elif found.phase is Phase.SUCCESSFUL and before.outcome == "" and now / planned >= plan.min_bake:
+    elif found.phase is Phase.SUCCESSFUL and before.outcome == "" and now / planned >= plan.min_bake and _present(look):
         after = msgspec.structs.replace(after, outcome="pass", passed_at=look.number)
     return found, after
+
+
+def _present(look: Look) -> bool:
+    """Whether both arms' counts still come: sums would let a canary pass that has died since. Values show it."""
+    return (look.canary is not None and look.stable is not None) or isinstance(look.canary or look.stable, Gauge)
 
 
 def _ask(name: str, spec: Spec, plan: Plan, state: Collected, look: int, planned: int) -> Comparison:

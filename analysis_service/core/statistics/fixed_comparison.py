@@ -198,26 +198,36 @@ def sentence(
 ) -> str:
     """The verdict in words: what was seen, the limit, the chance, and what is missing where nothing is decided."""
     limit = _limit(margin)
-    against = f"the limit of {limit}" if fail_at == "margin" and limit else "no change"
     found = f"{seen}; {_effect(effect)}"
+    harm, safety = _chance(p_harm, alpha), "" if p_safe is None else _chance(p_safe, beta)
     if phase is Phase.FAILED:
-        return f"{found}: worse than {against}, a chance finding of {p_harm:.2g} (at most {alpha:.2g}) ({test})"
+        worse = f"worse than stable by more than {limit}" if fail_at == "margin" and limit else "worse than stable"
+        return f"{found}: {worse}; chance finding {harm} ({test})"
     if p_safe is None:
         return (
-            f"{found}: no harm shown ({p_harm:.2g}, {alpha:.2g} would be needed), and without a margin "
+            f"{found}: no harm shown (chance finding {harm}), and without a margin "
             f"no difference is small enough to pass; give margin.relative or margin.absolute ({test})"
         )
     if phase is Phase.SUCCESSFUL:
-        return f"{found}: within the limit of {limit}, a chance finding of {p_safe:.2g} (at most {beta:.2g}) ({test})"
+        return f"{found}: not worse than stable by more than {limit}; chance finding {safety} ({test})"
     return (
-        f"{found}: neither harm ({p_harm:.2g}, {alpha:.2g} would be needed) nor safety within {limit} "
-        f"({p_safe:.2g}, {beta:.2g} would be needed) is shown; more data would decide ({test})"
+        f"{found}: neither harm (chance finding {harm}) nor that it is worse by less than {limit} (chance finding "
+        f"{safety}) is shown; more data would decide ({test})"
     )
+
+
+def _chance(p: float, level: float) -> str:
+    """A p-value beside what it may be."""
+    return f"{_percent(p)}, at most {_percent(level)} is wanted"
+
+
+def _percent(share: float) -> str:
+    return "below 0.01%" if 0.0 < share < 1e-4 else f"{100 * share:.2g}%" if share < 0.995 else "100%"
 
 
 def _limit(margin: Margin) -> str:
     if margin.relative is not None:
-        return f"{margin.relative:.4g} times stable"
+        return f"{100 * margin.relative:.4g}%"
     return "" if margin.absolute is None else f"{margin.absolute:.6g}"
 
 
@@ -229,4 +239,4 @@ def _effect(effect: Effect) -> str:
         return text
     low = "unbounded" if effect.lower is None else f"{effect.lower:.4g}"
     high = "unbounded" if effect.upper is None else f"{effect.upper:.4g}"
-    return f"{text} ({effect.confidence:.3g} interval {low} to {high})"
+    return f"{text} ({100 * effect.confidence:.3g}% interval {low} to {high})"

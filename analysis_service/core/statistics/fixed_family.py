@@ -96,6 +96,10 @@ def _samples_test(ask: Callable[[TwoSamples, float], _Asked], name: str) -> Deci
         _require_margin(name, margin)
         (x, lost_x), (y, lost_y) = usable(samples.canary), usable(samples.stable)
         state = {"canary_n": len(x), "stable_n": len(y), "dropped": lost_x + lost_y}
+        for arm, kept, given in (("canary", x, samples.canary), ("stable", y, samples.stable)):
+            if not kept:
+                where = f" in {len(given)} look{'' if len(given) == 1 else 's'}" if given else ""
+                return undecided(name, "no-data", f"{arm} had no value{where}", **state)
         if lost_x > MAX_DROPPED * len(samples.canary) or lost_y > MAX_DROPPED * len(samples.stable):
             total = len(samples.canary) + len(samples.stable)
             return undecided(name, "bad-data", f"{lost_x + lost_y} of {total} values are no finite numbers", **state)

@@ -132,25 +132,43 @@ def test_more_errors_than_requests_are_clamped_and_flagged():
             "welch",
             TwoSamples((5.0, 6.0, 7.0), (1.0, 2.0, 3.0)),
             {"margin": Margin(relative=0.1)},
-            "canary 6 (n=3) against stable 2 (n=3); difference 4 (0.9 interval 2.259 to 5.741): worse than no change, "
-            "a chance finding of 0.004 (at most 0.05) (welch)",
+            "canary 6 (n=3) against stable 2 (n=3); difference 4 (90% interval 2.259 to 5.741): worse than stable; "
+            "chance finding 0.4%, at most 5% is wanted (welch)",
         ),
         (
             "welch",
             TwoSamples((5.0, 6.0, 7.0), (5.0, 6.0, 7.0)),
             {},
-            "canary 6 (n=3) against stable 6 (n=3); difference 0 (0.9 interval -1.741 to 1.741): no harm shown (0.5, "
-            "0.05 would be needed), and without a margin no difference is small enough to pass; give margin.relative "
-            "or margin.absolute (welch)",
+            "canary 6 (n=3) against stable 6 (n=3); difference 0 (90% interval -1.741 to 1.741): no harm shown (chance "
+            "finding 50%, at most 5% is wanted), and without a margin no difference is small enough to pass; give "
+            "margin.relative or margin.absolute (welch)",
         ),
         (
             "poisson-e",
             TwoCounts(14, 1000, 120, 9000),
             {"margin": Margin(relative=0.5)},
-            "canary 14 of 1000 (0.014) against stable 120 of 9000 (0.01333); ratio 1.05 (0.9 interval 0.6625 to "
-            "1.664): neither harm (0.42, 0.05 would be needed) nor safety within 0.5 times stable (0.1, 0.05 would be "
-            "needed) is shown; more data would decide (poisson-e)",
+            "canary 14 of 1000 (0.014) against stable 120 of 9000 (0.01333); ratio 1.05 (90% interval 0.6625 to "
+            "1.664): neither harm (chance finding 42%, at most 5% is wanted) nor that it is worse by less than 50% "
+            "(chance finding 10%, at most 5% is wanted) is shown; more data would decide (poisson-e)",
         ),
+        (
+            "welch",
+            TwoSamples((5.0, 6.0, 7.0), (15.0, 16.0, 17.0)),
+            {"margin": Margin(relative=0.5)},
+            "canary 6 (n=3) against stable 16 (n=3); difference -10 (90% interval -11.74 to -8.259): not worse than "
+            "stable by more than 50%; chance finding below 0.01%, at most 5% is wanted (welch)",
+        ),
+        (
+            "welch",
+            TwoSamples((5.0, 6.0, 7.0), (1.0, 2.0, 3.0)),
+            {"margin": Margin(absolute=1.0), "fail_at": "margin"},
+            "canary 6 (n=3) against stable 2 (n=3); difference 4 (90% interval 2.259 to 5.741): worse than stable by "
+            "more than 1; chance finding 1.1%, at most 5% is wanted (welch)",
+        ),
+        # a canary that never answered is no bad data: nothing is known of it
+        ("welch", TwoSamples((NAN,) * 9, (1.0,) * 9), {}, "canary had no value in 9 looks: no verdict (welch)"),
+        ("welch", TwoSamples((1.0,), (NAN,)), {}, "stable had no value in 1 look: no verdict (welch)"),
+        ("welch", TwoSamples((), ()), {}, "canary had no value: no verdict (welch)"),
     ],
 )
 def test_the_reason_is_a_sentence(name, data, options, reason):
