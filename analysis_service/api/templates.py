@@ -83,7 +83,7 @@ class Templates:
         namespace, name = template_resource(resource)
         need_etag(etag)
         try:
-            await self.store.delete_template(namespace, name, etag, self.clock.now())
+            await self.store.delete_template(namespace, name, etag)
         except StoreError as error:
             raise of_template(error) from None
         return self.live_from(resource)

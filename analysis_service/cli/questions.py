@@ -41,9 +41,7 @@ def policy(settings: Settings) -> AddressPolicy:
     )
 
 
-async def rehearse(
-    union: Union, metric: Metric, namespace: str, settings: Settings, secrets: StandIns
-) -> tuple[list[Exchange], str]:
+async def rehearse(union: Union, namespace: str, settings: Settings, secrets: StandIns) -> tuple[list[Exchange], str]:
     """(the requests as they would go out, what keeps them from it or ""). Nothing is sent."""
     name, spec = unwrap(union)
     if name not in BUILT_IN:

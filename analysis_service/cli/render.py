@@ -95,7 +95,7 @@ async def _rehearse(
     for metric in metrics:
         asked = []
         for name, union in questions(metric):
-            exchanges, problem = await rehearse(union, metric, namespace, settings, secrets)
+            exchanges, problem = await rehearse(union, namespace, settings, secrets)
             provider, spec = unwrap(union)
             asked.append(Asked(name, provider, spec, exchanges, problem))
         found.append(Rendered(metric, tuple(asked)))

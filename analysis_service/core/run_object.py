@@ -13,7 +13,6 @@ POD_HASH = "rollouts-pod-template-hash"
 RUN_TYPE = "rollout-type"
 STEP_INDEX = "step-index"
 INSTANCE_ID = "argo-rollouts.argoproj.io/controller-instance-id"
-REVISION = "rollout.argoproj.io/revision"
 
 STEP, BACKGROUND, PRE_PROMOTION, POST_PROMOTION = "Step", "Background", "PrePromotion", "PostPromotion"
 

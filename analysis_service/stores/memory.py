@@ -110,7 +110,7 @@ class MemoryStore:
         self._check_open()
         return self._templates.update(namespace, name, text, etag, now)
 
-    async def delete_template(self, namespace: str, name: str, etag: str, now: datetime) -> None:
+    async def delete_template(self, namespace: str, name: str, etag: str) -> None:
         self._check_open()
         self._templates.delete(namespace, name, etag)
 

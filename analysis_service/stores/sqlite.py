@@ -129,7 +129,7 @@ class SqliteStore:
     async def update_template(self, namespace: str, name: str, text: str, etag: str, now: datetime) -> TemplateRecord:
         return await self._write(lambda: self._writes.update_template(namespace, name, text, etag, now))
 
-    async def delete_template(self, namespace: str, name: str, etag: str, now: datetime) -> None:
+    async def delete_template(self, namespace: str, name: str, etag: str) -> None:
         await self._write(lambda: self._writes.delete_template(namespace, name, etag))
 
     # runs

@@ -682,7 +682,7 @@ class StoreSuite:
             await store.update_template("ns", "t", "two", given, NOW)
         assert caught.value.current == first.etag
         with pytest.raises(EtagMismatch):
-            await store.delete_template("ns", "t", given, NOW)
+            await store.delete_template("ns", "t", given)
         assert await store.get_template("ns", "t") == first
 
     async def test_of_concurrent_updates_one_wins(self, store: Store) -> None:
@@ -695,7 +695,7 @@ class StoreSuite:
 
     async def test_version_numbers_outlive_deletion(self, store: Store) -> None:
         first = await store.create_template("ns", "t", "one", NOW)
-        await store.delete_template("ns", "t", first.etag, NOW)
+        await store.delete_template("ns", "t", first.etag)
         for call in (
             store.get_template("ns", "t"),
             store.get_template("ns", "t", 1),

@@ -289,7 +289,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert (answer.version, answer.text) == known
                 return
         else:
-            answer = self.ask(lambda store: store.delete_template("ns", name, etag, self.now))
+            answer = self.ask(lambda store: store.delete_template("ns", name, etag))
             assert answer == (None if known else Failure(NotFound))
             self.templates.pop(name, None)
             return

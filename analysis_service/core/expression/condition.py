@@ -59,10 +59,7 @@ class Condition:
     def types(self, result: Type) -> Mapping[int, Type]:
         """The type of every node, if `result` is of this type. Raises ExpressionError."""
         checker = Types(dict.fromkeys(self.names, result), self.functions)
-        try:
-            checker.visit(self.tree)
-        except ExpressionError as error:
-            raise self._mine(error) from None
+        checker.visit(self.tree)
         return checker.of
 
     def expect(self, kinds: str) -> None:
@@ -76,11 +73,8 @@ class Condition:
                 found = self.types(RESULT_KINDS[kind])[id(self.tree)]
                 if found.kind == "bool" or found.unknown:
                     return
-                raise self._mine(
-                    _not_boolean(found.name if found.kind != "nil" else "<nil>", type_word(found)).placed(
-                        self.tree.at, self.tree.end
-                    )
-                )
+                name = found.name if found.kind != "nil" else "<nil>"
+                raise _not_boolean(name, type_word(found)).placed(self.tree.at, self.tree.end)
             except ExpressionError as error:
                 first = first or error
         if first is not None:
@@ -94,10 +88,8 @@ class Condition:
                 guard(result)
             slots = program.slots
             return program.run(result, _NO_FRAME if slots < 0 else Frame(now, slots))
-        except ExpressionError as error:
-            raise self._mine(error) from None
         except RecursionError:
-            raise self._mine(ExpressionError("TooDeep", _MACHINE_STACK)) from None
+            raise ExpressionError("TooDeep", _MACHINE_STACK) from None
 
     def decide(self, result: Value, *, now: datetime | None = None) -> bool:
         """True or false. Raises ExpressionError, also for any other outcome (Argo's rule)."""
@@ -106,12 +98,12 @@ class Condition:
             return bool(value)
         static = self._programs[type(result)].type
         name = static.name if static == INT64 and type(value) is int else go_type(value)
-        raise self._mine(_not_boolean(name, word(value)).placed(self.tree.at, self.tree.end))
+        raise _not_boolean(name, word(value)).placed(self.tree.at, self.tree.end)
 
     def _specialised(self, kind: type) -> Program:
         static = type_of(kind)
         if static is None:
-            raise self._mine(ExpressionError("WrongType", f"result holds a value of unsupported type {kind.__name__}"))
+            raise ExpressionError("WrongType", f"result holds a value of unsupported type {kind.__name__}")
         guard = None if kind in _FLAT else _GUARDS.get(kind, admit)
         try:
             types = self.types(static)
@@ -122,10 +114,6 @@ class Condition:
             program = Program(_raising(error.copy()), None, -1, ANY)
         self._programs[kind] = program
         return program
-
-    def _mine(self, error: ExpressionError) -> ExpressionError:
-        error.source = self.source
-        return error
 
 
 def _raising(error: ExpressionError) -> Closure:
@@ -145,12 +133,9 @@ def _compiled(source: str, with_result: bool) -> Condition | ExpressionError:
     try:
         return Condition(source, with_result=with_result)
     except ExpressionError as error:
-        error.source = source
         return error.copy()
     except RecursionError:
-        deep = ExpressionError("TooDeep", f"nesting deeper than {DEPTH}")
-        deep.source = source
-        return deep
+        return ExpressionError("TooDeep", f"nesting deeper than {DEPTH}")
 
 
 def prepare_condition(source: str) -> Condition:
@@ -192,5 +177,4 @@ def evaluate_time(source: str, now: datetime) -> datetime:
         return value
     error = ExpressionError("WrongType", f"expected time.Time, but got {go_type(value)}", at=0, end=len(source))
     error.hint = 'a time such as now() - duration("1h")'
-    error.source = source
     raise error

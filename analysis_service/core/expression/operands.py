@@ -217,7 +217,7 @@ class Operands:
         if isinstance(node, Name) and node.name == "$env":
             return self._tree.made(Name(start, self._tokens.end, token.value))
         key = self._tree.made(Literal(token.at, token.end, token.value))
-        node = self._tree.made(Member(start, self._tokens.end, node, key, optional, True))
+        node = self._tree.made(Member(start, self._tokens.end, node, key, optional))
         if self._tokens.at(BRACKET, "("):
             node = self._tree.made(Call(start, self._tokens.end, node, self._arguments(())))
         return self._tree.made(Chain(start, self._tokens.end, node)) if chained or optional else node
@@ -234,5 +234,5 @@ class Operands:
             return self._tree.made(Slice(start, self._tokens.end, node, low, high))
         self._tokens.expect(BRACKET, "]")
         assert low is not None
-        member = self._tree.made(Member(start, self._tokens.end, node, low, optional, False))
+        member = self._tree.made(Member(start, self._tokens.end, node, low, optional))
         return self._tree.made(Chain(start, self._tokens.end, member)) if optional else member

@@ -42,11 +42,7 @@ def parse(source: str) -> Node:
     if len(source) > SOURCE_BYTES or len(source.encode("utf-8", "surrogatepass")) > SOURCE_BYTES:
         message = f"the expression is longer than {SOURCE_BYTES} bytes"
         raise ExpressionError("TooLong", message, hint="split it: several metrics, or a simpler query")
-    try:
-        return _Parser(source).whole()
-    except ExpressionError as error:
-        error.source = source
-        raise
+    return _Parser(source).whole()
 
 
 class _Parser:

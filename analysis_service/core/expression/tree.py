@@ -41,7 +41,6 @@ class Member(Node, frozen=True, eq=False):
     base: Node
     key: Node
     optional: bool
-    dotted: bool
 
 
 class Chain(Node, frozen=True, eq=False):

@@ -90,7 +90,7 @@ def outcome(source: str, result: Any) -> tuple[str, str]:
     try:
         value = compile_condition(source).evaluate(result, now=NOW)
     except ExpressionError as error:
-        return "error", f"{error.column} {error.message} {error.caret()}"
+        return "error", f"{error.at} {error.end} {error.message}"
     try:
         return type(value).__name__, go_text(value)
     except ExpressionError:
