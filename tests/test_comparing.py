@@ -18,6 +18,7 @@ from analysis_service.core.compare.spec import comparison_of, parse
 from analysis_service.core.model import (
     Argument,
     Cause,
+    DryRunRule,
     Look,
     Metric,
     OutagePolicy,
@@ -67,6 +68,7 @@ class Bench:
     metrics: tuple[Metric, ...]
     strict: bool = False
     args: tuple[Argument, ...] = ()
+    dry_run: tuple[str, ...] = ()
     environ: dict[str, str] = field(default_factory=dict)
     clock: Time = field(default_factory=Time)
     store: Store = field(default_factory=MemoryStore)
@@ -75,7 +77,9 @@ class Bench:
 
     async def create(self) -> None:
         self.restart()
-        run = Run("id", "n", "run", RunSpec(metrics=self.metrics, strict=self.strict, args=self.args), created_at=START)
+        dry = tuple(DryRunRule(name) for name in self.dry_run)
+        spec = RunSpec(metrics=self.metrics, strict=self.strict, args=self.args, dry_run=dry)
+        run = Run("id", "n", "run", spec, created_at=START)
         record, _ = await self.store.create_run(NewRun(run, START, owner="me"), START)
         self.claim = Claim(record.run, 1, "me", record.resource_version)
 
@@ -1123,3 +1127,144 @@ async def test_ten_thousand_looks_of_a_fixed_test_need_64_kilobytes(metric: Metr
     *_, (last, told) = fold.replay(setup_of(bench.run), looks)
     assert told is not None
     assert fold.stored(fold.look_of(last), told) == looks[-1]
+
+
+HARMED, EQUAL, LITTLE = traffic(0.10, 0.04), traffic(0.04, 0.04), traffic(0.04, 0.04, rate=0.2)
+GONE = failing(EQUAL, (90, 10_000))
+
+
+@pytest.mark.parametrize(
+    ("source", "limits", "fields", "phase", "counted", "message"),
+    [
+        # one measurement, so that each limit knows one failure, one inconclusive, one error
+        (HARMED, {}, {}, Phase.FAILED, {"failed": 1}, "failed (1) > failureLimit (0)"),
+        (HARMED, {"count": 1}, {}, Phase.FAILED, {"failed": 1}, "failed (1) > failureLimit (0)"),
+        (LITTLE, {}, {}, Phase.INCONCLUSIVE, {"inconclusive": 1}, "inconclusive (1) > inconclusiveLimit (0)"),
+        (EQUAL, {}, {}, Phase.SUCCESSFUL, {"successful": 1}, ""),
+        # a limit that tolerates the one there is lets it pass, as Argo counts; `lint` calls it CannotFail
+        (HARMED, {"failure_limit": 1}, {}, Phase.SUCCESSFUL, {"failed": 1}, ""),
+        (
+            HARMED,
+            {"failure_limit": -1, "consecutive_success_limit": 1},
+            {},
+            Phase.FAILED,
+            {"failed": 1},
+            "",
+        ),
+        (LITTLE, {"inconclusive_limit": 1}, {}, Phase.SUCCESSFUL, {"inconclusive": 1}, ""),
+        # the limits do not mix: harm is no inconclusive, an undecided end no failure
+        (HARMED, {"inconclusive_limit": 5}, {}, Phase.FAILED, {"failed": 1}, "failed (1) > failureLimit (0)"),
+        (
+            LITTLE,
+            {"failure_limit": 5},
+            {},
+            Phase.INCONCLUSIVE,
+            {"inconclusive": 1},
+            "inconclusive (1) > inconclusiveLimit (0)",
+        ),
+        # a success in a row of one
+        (EQUAL, {"consecutive_success_limit": 1}, {}, Phase.SUCCESSFUL, {"successful": 1}, ""),
+        (
+            HARMED,
+            {"consecutive_success_limit": 1},
+            {},
+            Phase.FAILED,
+            {"failed": 1},
+            "failed (1) > failureLimit (0)",
+        ),
+        # missed looks are errors only where they end the measurement, whatever the other limits
+        (
+            GONE,
+            {"failure_limit": 3, "inconclusive_limit": 3},
+            {},
+            Phase.ERROR,
+            {"error": 5},
+            "consecutiveErrors (5) > consecutiveErrorLimit (4)",
+        ),
+        (failing(EQUAL, (90, 125)), {}, {}, Phase.SUCCESSFUL, {"successful": 1, "error": 0}, ""),
+        (failing(HARMED, (90, 125)), {}, {}, Phase.FAILED, {"failed": 1, "error": 0}, "failed (1) > failureLimit (0)"),
+        # a look in between ends the row: four and four are no eight
+        (failing(EQUAL, (90, 125), (150, 185)), {}, {"minBake": 0.5}, Phase.SUCCESSFUL, {"error": 0}, ""),
+        # in the background the same limits hold; only a pass does not end it, and its deadline does
+        (HARMED, {}, {"until": "terminated"}, Phase.FAILED, {"failed": 1}, "failed (1) > failureLimit (0)"),
+        (EQUAL, {}, {"until": "terminated"}, Phase.SUCCESSFUL, {"successful": 1}, ""),
+        (
+            LITTLE,
+            {},
+            {"until": "terminated"},
+            Phase.INCONCLUSIVE,
+            {"inconclusive": 1},
+            "inconclusive (1) > inconclusiveLimit (0)",
+        ),
+        (
+            GONE,
+            {"consecutive_error_limit": 1},
+            {"until": "terminated", "maxDuration": None},
+            Phase.ERROR,
+            {"error": 2},
+            "consecutiveErrors (2) > consecutiveErrorLimit (1)",
+        ),
+    ],
+)
+async def test_limits_of_argo_on_a_comparison(
+    source: Source, limits: dict[str, Any], fields: dict[str, Any], phase: Phase, counted: dict[str, int], message: str
+) -> None:
+    bench = Bench(source, (replace(comparison(**fields), **limits),))
+    run = await bench.until_done()
+    result = run.results[0]
+    assert (run.phase, result.phase) == (phase, phase), run.reason
+    assert {name: getattr(result, name) for name in counted} == counted
+    assert result.taken == 1  # whatever its limits would allow, there is no second one
+    assert message in run.message
+    if not message:
+        assert run.message == ""
+
+
+async def test_a_pass_in_the_background_goes_on_to_its_deadline() -> None:
+    foreground, background = Bench(EQUAL, (comparison(),)), Bench(EQUAL, (comparison(until="terminated"),))
+    await foreground.until_done()
+    await background.until_done()
+    assert len(await foreground.looks()) == 10
+    assert len(await background.looks()) == 40
+
+
+async def test_harm_in_a_dry_run_ends_the_metric_and_not_the_run() -> None:
+    plain = Metric(name="plain", interval="10s", count=3, provider={SCRIPTED: {"query": "stable requests"}})
+    bench = Bench(HARMED, (comparison(), plain), dry_run=("errors",))
+    run = await bench.until_done()
+    assert {result.name: result.phase for result in run.results} == {
+        "errors": Phase.FAILED,
+        "plain": Phase.SUCCESSFUL,
+    }
+    assert run.phase is Phase.SUCCESSFUL
+    plan = msgspec.json.decode(run.results[0].measurements[-1].metadata["compare.plan"], type=Plan)
+    assert plan.alpha == 0.05  # it takes nothing from the others, and has its own whole
+
+
+async def test_a_sibling_that_fails_ends_a_background_comparison_with_what_it_has_shown() -> None:
+    """Its metric is Successful without harm shown, and the run Failed by the sibling."""
+    broken = Metric(
+        name="plain",
+        interval="10s",
+        initial_delay="200s",
+        failure_condition="result[0] > 0",
+        provider={SCRIPTED: {"query": "stable requests"}},
+    )
+    bench = Bench(EQUAL, (comparison(until="terminated", maxDuration=None), broken))
+    run = await bench.until_done()
+    assert {result.name: (result.phase, result.cause) for result in run.results} == {
+        "errors": (Phase.SUCCESSFUL, Cause.TERMINATED),
+        "plain": (Phase.FAILED, Cause.CONDITION_FAILED),
+    }
+    assert run.phase is Phase.FAILED
+    assert "without harm shown (until: terminated)" in run.results[0].reason
+
+
+async def test_an_initial_delay_is_no_part_of_the_comparison() -> None:
+    """Looks are aligned to its own start, and maxDuration counts from there."""
+    metric = replace(comparison(maxDuration="5m"), initial_delay="45s")
+    bench = Bench(LITTLE, (metric,))
+    run = await bench.until_done()
+    assert run.phase is Phase.INCONCLUSIVE
+    seconds = [round((look.at - START).total_seconds()) for look in await bench.looks()]
+    assert seconds == [45 + 30 * n for n in range(1, 11)]
