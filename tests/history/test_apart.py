@@ -8,12 +8,14 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from analysis_service.core.compare.spec import parse
+from analysis_service.core.statistics.plan import Calibration
 from analysis_service.history import apart
 from analysis_service.history.base import Frame, Series
 from analysis_service.history.calibrating import Past, learn
@@ -74,8 +76,19 @@ def test_a_child_learns_the_same_and_is_used_again(children: apart.Apart, past: 
     assert pids(children) == [child]
     children.close()
     assert gone(child)
-    assert children(past) == expected  # it is done here then
+    assert children(past) == Calibration()  # nobody waits for it any more
     assert pids(children) == []
+
+
+def test_work_that_is_under_way_at_the_end_holds_up_nobody(past: Past) -> None:
+    slow = (sys.executable, "-c", "import time; time.sleep(60)")
+    children = apart.Apart(slow)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(children, past)
+        while not pids(children):
+            time.sleep(0.01)
+        children.close()
+        assert asked.result(10) == Calibration()
 
 
 def test_a_child_that_is_killed_is_replaced(children: apart.Apart, past: Past) -> None:
