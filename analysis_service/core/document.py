@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from analysis_service.core import jsontext
 from analysis_service.core.nodes import BrokenNode, Entry, ListNode, MapNode, Node, Position, ScalarNode, Source
 from analysis_service.core.problem import LINE_BREAK, DocumentError, Problem, child, echo, grouped
@@ -144,6 +146,23 @@ class _Frame:
         return child(self.path, self.key[0]) if self.key else self.path
 
 
+@dataclass(slots=True)
+class _Anchor:
+    """problem: its place in the list. places, first, last: how many aliases refer to it, and on which lines."""
+
+    problem: int
+    places: int = 0
+    first: int = 0
+    last: int = 0
+
+    def hint(self) -> str:
+        if not self.places:
+            return "Write the value out where it is used."
+        lines = f"line {self.first}" if self.first == self.last else f"lines {self.first} to {self.last}"
+        refer = "1 place refers" if self.places == 1 else f"{grouped(self.places)} places refer"
+        return f"Write the value out where it is used: {refer} to it ({lines})."
+
+
 class _Reader:
     """Folds the events of one document into a tree."""
 
@@ -153,6 +172,7 @@ class _Reader:
         self.stack: list[_Frame] = []
         self.nodes = 0
         self.root: Node | None = None
+        self.anchors: dict[str, _Anchor] = {}
 
     def path(self) -> str:
         return self.stack[-1].next_path() if self.stack else ""
@@ -173,9 +193,7 @@ class _Reader:
         """Report an anchor or a tag; True if the node is fit to be used."""
         fit = True
         if event.anchor is not None:
-            mark = "*" if tag is _ALIAS else "&"
-            message = f"anchors and aliases are not allowed (line {at.line}: {mark}{echo(event.anchor)})"
-            self.report("AliasNotAllowed", message, at, "Write the value out where it is used.")
+            self.anchor(event.anchor, at, is_alias=tag is _ALIAS)
             fit = tag is not _ALIAS
         if tag is not None and tag not in (_ALIAS, "!"):
             shown = echo(tag.replace("tag:yaml.org,2002:", "!!", 1))
@@ -184,6 +202,18 @@ class _Reader:
             )
             fit = False
         return fit
+
+    def anchor(self, name: str, at: Position, *, is_alias: bool) -> None:
+        """Report an anchor once, however many aliases refer to it: they are one mistake."""
+        if is_alias and name in self.anchors:
+            anchor = self.anchors[name]
+            anchor.places += 1
+            anchor.first, anchor.last = anchor.first or at.line, at.line
+            self.problems[anchor.problem] = replace(self.problems[anchor.problem], hint=anchor.hint())
+            return
+        message = f"anchors and aliases are not allowed (line {at.line}: {'*' if is_alias else '&'}{echo(name)})"
+        anchor = self.anchors[name] = _Anchor(len(self.problems))
+        self.report("AliasNotAllowed", message, at, anchor.hint())
 
     def scalar(self, event: "yaml.ScalarEvent", at: Position) -> None:
         self.count(at)

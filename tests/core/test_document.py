@@ -67,8 +67,8 @@ def document(metric: str) -> str:
         pytest.param(
             "a: &a [*a]",
             "AliasNotAllowed",
-            "a[0]",
-            "anchors and aliases are not allowed (line 1: *a)",
+            "a",
+            "anchors and aliases are not allowed (line 1: &a)",
             marks=pytest.mark.bad_input(6),
         ),
         pytest.param(
@@ -259,6 +259,32 @@ def test_all_problems_of_a_document_come_at_once() -> None:
     text = document("count: no\n    sucessCondition: a\n    interval: 5\n    query: &x y")
     codes = {problem.code for problem in problems_of(text)}
     assert codes == {"AmbiguousScalar", "UnknownField", "WrongType", "AliasNotAllowed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        # however many refer to it, it is one mistake at one place
+        ("a: &a [x]\nb: [" + ", ".join(["*a"] * 60) + "]", {"a": "60 places refer to it (line 2)"}),
+        ("a: &a 1\nb: *a\n", {"a": "1 place refers to it (line 2)."}),
+        # a name that is given again is another place
+        (
+            "a: &a 1\nb: *a\nc: &a 2\nd: *a\ne: *a",
+            {"a": "1 place refers to it", "c": "2 places refer to it (lines 4 to 5)"},
+        ),
+        # nobody refers to it
+        ("a: &a 1", {"a": "Write the value out where it is used."}),
+        # as a key too
+        ("a: &a x\n*a : 1", {"a": "1 place refers to it"}),
+        # what it refers to is not here
+        ("a: *b\nc: *b", {"a": "1 place refers to it (line 2)"}),
+    ],
+)
+def test_an_anchor_is_one_mistake(text: str, told: dict[str, str]) -> None:
+    problems = parse_document(text).problems
+    assert [(problem.code, problem.path) for problem in problems] == [("AliasNotAllowed", path) for path in told]
+    for problem in problems:
+        assert told[problem.path] in problem.hint
 
 
 def test_at_most_fifty_problems() -> None:
