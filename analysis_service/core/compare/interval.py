@@ -46,6 +46,7 @@ class Interval(msgspec.Struct, frozen=True):
     flags: tuple[str, ...]
     first: bool = False
     weight_percent: float | None = None
+    gaps: Mapping[str, str] = {}  # arm without data -> the flag that says why
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -87,7 +88,8 @@ def _take(spec: Spec, memory: Memory, readings: Readings, at: float) -> tuple[Me
     canary_memory, canary, canary_flags = _arm(spec, CANARY, memory.canary, readings, at)
     if spec.single_arm or spec.season is not None:  # the past is put in stable's place when the look is judged
         after = Memory(canary_memory)
-        return after, Interval(canary, None, canary_flags, _began(spec, memory, after))
+        gaps = _gaps((CANARY, canary, canary_flags))
+        return after, Interval(canary, None, canary_flags, _began(spec, memory, after), gaps=gaps)
     stable_memory, stable, stable_flags = _arm(spec, STABLE, memory.stable, readings, at)
     flags = [*canary_flags, *(flag for flag in stable_flags if flag not in canary_flags)]
     if isinstance(canary, Histogram) and isinstance(stable, Histogram):
@@ -95,11 +97,18 @@ def _take(spec: Spec, memory: Memory, readings: Readings, at: float) -> tuple[Me
         if common is None:
             canary = stable = None
             flags.append("bad-edges")
+            canary_flags = stable_flags = ("bad-edges",)
         else:
             canary, stable, more = common
             flags += more
     after = Memory(canary_memory, stable_memory)
-    return after, Interval(canary, stable, tuple(dict.fromkeys(flags)), _began(spec, memory, after))
+    gaps = _gaps((CANARY, canary, canary_flags), (STABLE, stable, stable_flags))
+    return after, Interval(canary, stable, tuple(dict.fromkeys(flags)), _began(spec, memory, after), gaps=gaps)
+
+
+def _gaps(*arms: tuple[str, ArmData | None, tuple[str, ...]]) -> Mapping[str, str]:
+    """The last flag of each arm without data is what left nothing of it."""
+    return {arm: flags[-1] if flags else "no-data" for arm, data, flags in arms if data is None}
 
 
 def _began(spec: Spec, before: Memory, after: Memory) -> bool:
@@ -187,6 +196,8 @@ def _counted(memory: ArmMemory, events: list[PodValue], totals: list[PodValue], 
         hygiene.CounterMemory(_kept(counts.events.values, living), _kept(counts.events.times, living)),
         hygiene.CounterMemory(_kept(counts.totals.values, living), _kept(counts.totals.times, living)),
     )
+    if not totals:
+        flags = (*flags, "no-totals" if events else "no-data")
     if fell:
         flags = (*flags, "summed-series-fell")
     return msgspec.structs.replace(memory, counts=counts), data, flags
@@ -294,7 +305,7 @@ def _histogram(
     memory = msgspec.structs.replace(memory, buckets=_kept(remembered, set(cumulative)))
     if not grown:
         if not cumulative:
-            flags["no-data"] = None
+            flags["no-buckets" if reading.series else "no-data"] = None
         return memory, None, tuple(flags)
     shared = set(grown[0]).intersection(*grown[1:])
     if any(len(shared) != len(one) for one in grown):

@@ -66,6 +66,7 @@ def take(
         canary=found.canary,
         stable=found.stable,
         weight_percent=found.weight_percent,
+        gaps=found.gaps,
         flags=found.flags,
         elapsed_seconds=(at - started).total_seconds(),
     )

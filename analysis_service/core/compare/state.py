@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from analysis_service.core.compare import fixed
+from analysis_service.core.compare import fixed, gaps
 from analysis_service.core.compare.spec import SAMPLE_RATIO, Spec
 from analysis_service.core.model import Look as StoredLook
 from analysis_service.core.statistics import onset, sample_ratio, starts, verdict
@@ -64,6 +64,7 @@ class State(msgspec.Struct, frozen=True):
     split: SplitState = SplitState()
     gap: bool = False  # `missing: inconclusive`, and an interval had no data
     marks: tuple[Mark, ...] = ()
+    gaps: Mapping[str, int] = {}  # which arm had no data, and why: in so many looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Told:
     misrouted: bool = False
     gap: bool = False
     since: Since | None = None  # see `since_of`
+    gaps: Mapping[str, int] = field(default_factory=dict)
 
 
 MISROUTED = math.log(100)  # evidence against the configured share beyond which it is said
@@ -94,7 +96,7 @@ def begin(setup: Setup) -> State:
 
 def missed(state: State, look: Look) -> State:
     """The state after a look whose query failed: it is counted, and no evidence."""
-    return replace(state, looks=look.number)
+    return replace(state, looks=look.number, gaps=gaps.counted(state.gaps, look))
 
 
 def step(setup: Setup, state: State, look: Look) -> tuple[State, Told]:
@@ -118,7 +120,7 @@ def step(setup: Setup, state: State, look: Look) -> tuple[State, Told]:
         split = {"canary_share": share}
     misrouted = log_e.log_e_harm >= MISROUTED and spec.test != SAMPLE_RATIO
     since = since_of(folded, evidence) if evidence is not None else None
-    return folded, Told(look, folded.verdict, evidence, comparison, split, misrouted, folded.gap, since)
+    return folded, Told(look, folded.verdict, evidence, comparison, split, misrouted, folded.gap, since, folded.gaps)
 
 
 def is_judged(setup: Setup, state: State, elapsed_seconds: float) -> bool:
@@ -214,7 +216,8 @@ def _folded(setup: Setup, state: State, look: Look) -> State:
         split = sample_ratio.update(plan, split, counted)
     empty = look.canary is None or (look.stable is None and not spec.single_arm)
     gap = state.gap or (spec.missing == "inconclusive" and empty)
-    return State(look.number, test, state.verdict, split, gap, _marks(setup, state, test, look))
+    marks = _marks(setup, state, test, look)
+    return State(look.number, test, state.verdict, split, gap, marks, gaps.counted(state.gaps, look))
 
 
 def _marks(setup: Setup, before: State, test: Any, look: Look) -> tuple[Mark, ...]:

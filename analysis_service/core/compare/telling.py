@@ -1,11 +1,11 @@
 """What a comparison came to, for people and for Argo: phase, value, sentence, and what goes into the record."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from analysis_service.core.compare import fixed
+from analysis_service.core.compare import fixed, gaps
 from analysis_service.core.compare.spec import KAYENTA, Spec
 from analysis_service.core.compare.state import Setup, Since, State, Told, since_of
 from analysis_service.core.judge import POLICY
@@ -35,6 +35,10 @@ def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Endin
     passed = outcome == "pass" and (spec.until == "verdict" or over)
     ends = failed or passed or over or told.gap
     text = _sentence(setup, told, ends=ends and not (failed or passed))
+    if told.evidence is not None and told.evidence.used == 0:
+        text = _nothing(setup, told.look.number, told.gaps, ends=ends)
+    elif missing := gaps.in_words(told.gaps, told.look.number):
+        text += f" {missing[:1].upper()}{missing[1:]}."
     if told.misrouted:
         text += f" {_routing(told)}"
     elif "configured" in told.split:
@@ -63,21 +67,23 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
         said = sentence.sentence(setup.plan, name, evidence, seen, interval_seconds=_seconds(spec.interval), late=late)
         so_far = said.removeprefix(f"{name}: ")
     looks = f"{state.looks} look{'' if state.looks == 1 else 's'}"
+    missing = gaps.in_words(state.gaps, state.looks)
+    missing = f" {missing[:1].upper()}{missing[1:]}." if missing else ""
     if spec.until == "terminated":
         used = evidence.used if evidence is not None else state.looks
         if seen.outcome == "pass":
             text = f"{name}: terminated after {looks}; shown to be within the margin at look {seen.passed_at}. {so_far}"
             return Ending(Phase.SUCCESSFUL, Cause.PASSED, value, text.rstrip())
         if used == 0 and strict:
-            text = f"{name}: terminated before anything could be compared, so nothing can be said."
+            text = f"{name}: terminated before anything could be compared, so nothing can be said.{missing}"
             return Ending(Phase.INCONCLUSIVE, Cause.NO_EVIDENCE, value, text)
         if used == 0:
             text = f"{name}: terminated before anything could be compared: no harm was shown, for want of evidence."
-            return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, text)
+            return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, f"{text}{missing}")
         text = f"{name}: terminated after {looks} without harm shown (until: terminated). {so_far}"
         return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, text.rstrip())
-    text = f"{name}: terminated after {looks} before there was a verdict (until: verdict). {so_far}"
-    return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED, value, text.rstrip())
+    text = f"{name}: terminated after {looks} before there was a verdict (until: verdict). {so_far}".rstrip()
+    return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED, value, f"{text}{missing}")
 
 
 def shown(evidence: Evidence) -> str:
@@ -113,6 +119,13 @@ def _sentence(setup: Setup, told: Told, *, ends: bool) -> str:
         late=_late(told.since),
     )
     return f"{text} {_seen(spec, told.evidence)}".rstrip()
+
+
+def _nothing(setup: Setup, looks: int, missing: Mapping[str, int], *, ends: bool) -> str:
+    """The sentence of a comparison that has compared nothing: whose data is missing, and why."""
+    why = gaps.in_words(missing, looks) or "no look had data that this test can use"
+    end = "Inconclusive: there was no data to judge" if ends else "not decided"
+    return f"{setup.name}: nothing could be compared in {looks} look{'' if looks == 1 else 's'}: {why}; {end}."
 
 
 def _late(since: Since | None) -> sentence.Late | None:

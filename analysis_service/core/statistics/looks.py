@@ -5,6 +5,7 @@ before a Look was made. A test ignores data it cannot use instead of raising, so
 """
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -57,6 +58,7 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True):
     weight_percent: float | None = None  # the canary's configured share of traffic during this interval
     flags: tuple[str, ...] = ()  # what hygiene changed or dropped
     elapsed_seconds: float = 0.0  # since the measurement started
+    gaps: Mapping[str, str] = {}  # arm without data -> the flag that says why
 
 
 def usable_counts(data: ArmData | None) -> Counts | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis_service.core.compare.interval import Interval, Memory, dump, load, take
@@ -275,6 +275,7 @@ numbers = st.none() | st.floats()
 pods = st.dictionaries(st.sampled_from(["a", "b", "sum"]), numbers, max_size=3)
 
 
+@settings(deadline=None)
 @given(looks=st.lists(st.tuples(pods, pods), min_size=1, max_size=8))
 def test_whatever_comes_nothing_raises_and_data_are_usable(looks: list[Arm]) -> None:
     for interval in fold(spec(), looks):
@@ -285,6 +286,7 @@ def test_whatever_comes_nothing_raises_and_data_are_usable(looks: list[Arm]) -> 
 edges = st.dictionaries(st.sampled_from([0.1, 0.5, INF]), numbers, max_size=3)
 
 
+@settings(deadline=None)
 @given(looks=st.lists(st.dictionaries(st.sampled_from("ab"), edges, max_size=2), min_size=1, max_size=6))
 def test_whatever_buckets_come_nothing_raises(looks: list[dict[str, Cumulative]]) -> None:
     memory = Memory()
