@@ -340,10 +340,12 @@ def _share(comparison: Comparison, x: Axis) -> Chart | None:
     delivered = tuple((look.at.timestamp(), _delivered(look)) for look in looks)
     low, high = scales.bounds(share for points in (configured, delivered) for _, share in points)
     rows = zip(looks, configured, delivered, strict=True)
-    newest = next((share for _, share in reversed(delivered) if share is not None), None)
+    newest, wanted = (
+        next((share for _, share in reversed(points) if share is not None), None) for points in (delivered, configured)
+    )
     return Chart(
         title="Canary's share of traffic",
-        summary=f"Delivered {number(newest, 3)} %, configured {number(configured[-1][1], 3)} %.",
+        summary=f"Delivered {number(newest, 3)} %, configured {number(wanted, 3)} %.",
         x=x,
         y=Axis("linear", low, high, "% of requests"),
         table=Table(

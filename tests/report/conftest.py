@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from analysis_service.core.compare.spec import comparison_of, parse, plan_of
 from analysis_service.core.compare.state import Setup, begin, step, stored
@@ -75,6 +76,7 @@ def compare(
     pairs: Sequence[Pair] | None = None,
     hours: str = "",
     share: float = 1.0,
+    weights: Sequence[float | None] = (),
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[Metric, MetricResult, list[Look]]:
     """A metric, its result and its looks, as the service would keep them. spoil: some looks are missed or empty."""
@@ -104,6 +106,8 @@ def compare(
             )
         elif spoil and i % 23 == 11:
             look = Seen(i, at, None, stable, flags=("no-data",), elapsed_seconds=elapsed)
+        if weights and not look.missed:
+            look = replace(look, weight_percent=weights[min(i, len(weights)) - 1])
         state, told = step(setup, state, look)
         kept.append(stored(look, told))
         if told is not None:

@@ -219,6 +219,27 @@ def test_other_tests(shape: str, more: dict[str, Any], said: tuple[str, ...], co
 
 
 @pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        # each look's own share, an average over the same requests, and the newest one
+        (
+            [10.0] * 8 + [25.0],
+            ("configured 20.3 % on average (25 % now), evidence against that 1 in", "configured 25 %."),
+        ),
+        ([None], ("%; no configured share known",)),
+    ],
+)
+def test_a_share_of_traffic_that_changes(
+    weights: list[float | None], said: tuple[str, ...], compared: Make, new_run: Make
+) -> None:
+    """Also where the last look was missed: it knows of no share."""
+    found = compared("m", "counts", 23, spoil=True, until="terminated", weights=weights)
+    shown = "".join(parsed(page.page(story_of(new_run, found))).itertext())
+    for expected in said:
+        assert expected in shown, (expected, shown)
+
+
+@pytest.mark.parametrize(
     "run",
     [
         {},  # nothing measured yet
