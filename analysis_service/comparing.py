@@ -137,6 +137,7 @@ class Comparer:
             held = await self._setup(run, task, metric, base, stored)
         except SpecError as error:
             return mark_error(base, f"compare: {error}", now, Cause.SPEC_INVALID), ()
+        now = self.clock.now()  # the look may have waited for its look-back
         if isinstance(held, Spec):
             answered = await self._answers(run, task, held)
             return await self._ahead(run, task, metric, held, base, answered, now, stored)
@@ -424,7 +425,8 @@ class Comparer:
         if learning is None:
             learning = self._learning[slot] = asyncio.ensure_future(self.calibrate(task.name, spec))
         first_readings = spec.cumulative and READINGS not in base.metadata  # nothing is judged by them
-        if not (learning.done() or ends or first_readings):
+        waited = WAITING in base.metadata  # once is enough: the readings are to be taken on time
+        if not (learning.done() or ends or first_readings or (waited and self.grace_seconds < math.inf)):
             await asyncio.wait({learning}, timeout=self.grace_seconds if self.grace_seconds < math.inf else None)
         ends = ends or schedule.is_over(base.started_at or now, spec.max_duration, now)
         if not learning.done() and not ends:

@@ -869,6 +869,16 @@ async def test_calibration_is_asked_once_and_kept() -> None:
     assert looks[-1].data["evidence"]["dispersion"] >= 2.0
 
 
+TOKEN = Argument(name="token", value_from=ValueFrom(secret_key_ref=SecretKeyRef(name="dd", key="api-key")))
+VARIABLE, VALUE = "TIDEGATE_SECRET_DD__API_KEY", "hunter2hunter2"
+SECRETIVE = comparison(
+    counts={
+        "events": {SCRIPTED: {"query": "{{arm.v}} errors", "token": "{{args.token}}"}},
+        "totals": {SCRIPTED: {"query": "{{arm.v}} requests", "token": "{{args.token}}"}},
+    }
+)
+
+
 @dataclass
 class LookBacks:
     """A look-back that is done when the bench's clock has reached a second; None: it never is."""
@@ -963,6 +973,27 @@ async def test_a_waiting_comparison_says_so_and_holds_up_nobody() -> None:
     assert looks[-1].data["evidence"]["canary_total"] == 900
 
 
+async def test_a_secret_is_kept_out_of_looks_that_wait() -> None:
+    told = failing(traffic(0.04, 0.04), (55, 65), error=Unreachable(f'token "{VALUE}" is not wanted'))
+    bench = Bench(told, (SECRETIVE,), args=(TOKEN,), environ={VARIABLE: VALUE})
+    await bench.create()
+    assert bench.measurer is not None
+    bench.measurer.comparer.calibrate = LookBacks(bench, None)
+    bench.measurer.comparer.grace_seconds = 0.0
+    await bench.advance(95)
+    assert "compare.waiting" in bench.run.results[0].measurements[-1].metadata
+    assert VALUE not in repr(bench.run)
+    await bench.terminated()
+    looks = await bench.looks()
+    assert [look.data.get("missed", "") for look in looks] == [
+        "",
+        'Unreachable: canary, events: token "*****" is not wanted',
+        "",
+        "",
+    ]
+    assert VALUE not in repr(bench.run) + repr(looks)
+
+
 async def test_waiting_looks_are_kept_when_the_backend_goes_away() -> None:
     metric = comparison(consecutive_error_limit=1)
     bench = Bench(failing(traffic(0.04, 0.04), (80, 1000)), (metric,))
@@ -1013,16 +1044,6 @@ async def test_the_state_in_the_record_stays_small() -> None:
     await bench.advance(1000)
     (measurement,) = bench.run.results[0].measurements
     assert sum(map(len, measurement.metadata.values())) < 4096
-
-
-TOKEN = Argument(name="token", value_from=ValueFrom(secret_key_ref=SecretKeyRef(name="dd", key="api-key")))
-VARIABLE, VALUE = "TIDEGATE_SECRET_DD__API_KEY", "hunter2hunter2"
-SECRETIVE = comparison(
-    counts={
-        "events": {SCRIPTED: {"query": "{{arm.v}} errors", "token": "{{args.token}}"}},
-        "totals": {SCRIPTED: {"query": "{{arm.v}} requests", "token": "{{args.token}}"}},
-    }
-)
 
 
 async def test_a_secret_is_filled_in_and_kept_out_of_what_is_stored() -> None:
