@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 MOST_POINTS = 2_000  # of a look-back: more of them teach nothing new
 MOST_PODS = 24
 AT_ONCE = 1  # look-backs that are worked on together where they share the interpreter with the loop
-PATIENCE = timedelta(minutes=2)  # a comparison waits no longer for its turn: meanwhile nothing is judged
+PATIENCE = timedelta(minutes=5)  # a comparison waits no longer for its turn, and no longer than a quarter of its time
+LEAST_PATIENCE = timedelta(seconds=15)  # but so long
 SHARED = timedelta(seconds=30)  # equal questions within it get one answer: the canary may have more pods by and by
 
 _encode = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
@@ -78,18 +79,25 @@ class Calibrator:
     async def __call__(self, name: str, spec: Spec) -> "Calibration | None":
         if spec.single_arm or spec.once or spec.lookback <= timedelta():
             return None
+        seconds = self._patience(spec).total_seconds()
         shared = self._one_for_all(name, spec)
         shared.waiting += 1
         try:
-            async with asyncio.timeout(self.patience.total_seconds()):
+            async with asyncio.timeout(seconds):
                 return await asyncio.shield(shared.work)
         except TimeoutError:
-            self.told(f"{name}: uncalibrated: the look-back was not done in {self.patience.total_seconds():g} s")
+            self.told(f"{name}: uncalibrated: the look-back was not done in {seconds:g} s")
             return None
         finally:
             shared.waiting -= 1
             if not shared.waiting and not shared.work.done():
                 shared.work.cancel()
+
+    def _patience(self, spec: Spec) -> timedelta:
+        """What is left of the run must still be worth its settings: nothing is judged while they are waited for."""
+        if spec.max_duration is None:
+            return self.patience
+        return min(self.patience, max(LEAST_PATIENCE, spec.max_duration / 4))
 
     def _one_for_all(self, name: str, spec: Spec) -> _Shared:
         now = self.now()

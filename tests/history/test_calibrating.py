@@ -142,6 +142,20 @@ async def test_nobody_waits_for_ever_and_a_turn_that_is_not_wanted_goes_to_the_n
     calibrator.pool.close()
 
 
+@pytest.mark.parametrize(
+    ("longest", "seconds"),
+    [("20m", 300), ("24h", 300), ("8m", 120), ("2m", 30), ("30s", 15), ("5s", 15), (None, 300)],
+)
+def test_how_long_a_look_back_is_waited_for(longest: str | None, seconds: float) -> None:
+    """A quarter of the run, in which nothing could have passed anyway, and five minutes at most."""
+    settings = {"until": "terminated"} if longest is None else {}
+    written = {**COUNTS, "maxDuration": longest, **settings}
+    spec = spec_of({key: value for key, value in written.items() if value is not None})
+    calibrator = Calibrator(Made(), lambda: END)
+    assert calibrator._patience(spec).total_seconds() == seconds
+    calibrator.pool.close()
+
+
 async def test_one_that_gives_up_leaves_the_others_waiting() -> None:
     history = Slow()
     calibrator = Calibrator(history, lambda: END)
