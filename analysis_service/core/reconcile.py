@@ -113,6 +113,14 @@ def quarantine(run: Run, crashes: int, now: datetime) -> Run:
     return replace(_ended(run, message, Cause.QUARANTINED, now), completed_at=now)
 
 
+def end_unread(run: Run, now: datetime) -> Run:
+    """The run, ended on request where its spec cannot be read: no verdict can be given, and none is made up."""
+    if run.phase.done:
+        return run
+    message = "ended on request before a verdict: this build cannot read the run's spec"
+    return replace(_ended(run, message, Cause.QUARANTINED, now), completed_at=now)
+
+
 def _task(ready: Ready, result: MetricResult | None, op: Op) -> Task:
     if result is None:
         return Task(ready.name, op, 0, ready)

@@ -70,6 +70,10 @@ class Damaged(StoreError):
     """Stored rows fail their digest."""
 
 
+class Unread(Damaged):
+    """A run is whole, but its spec was written by another build and means nothing to this one."""
+
+
 class RelistRequired(StoreError):
     """A watch token is of another store or was compacted: list again."""
 
@@ -226,6 +230,7 @@ class Store(Protocol):
 
         Does not move the fence: a measurement in flight is not lost by it. The owner's next `save` succeeds, and
         the claim it returns says `terminate_requested`; an owner that waits learns of it through `changes`.
+        A run whose spec this build cannot read has no owner, and is ended at once.
         """
         ...
 

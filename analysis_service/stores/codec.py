@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from analysis_service.core.model import Look, Measurement, Run, RunSpec
-from analysis_service.stores.base import BadArgument, Damaged
+from analysis_service.stores.base import BadArgument, Damaged, Unread
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Status(msgspec.Struct, frozen=True, array_like=True, gc=False):
     run: Run  # without what it was created with, and without measurements
 
 
-_NO_SPEC = RunSpec(metrics=())
+NO_SPEC = RunSpec(metrics=())
 
 _encode = msgspec.msgpack.Encoder().encode
 _head = msgspec.msgpack.Decoder(Head)
@@ -79,7 +79,7 @@ def encode_status(run: Run) -> bytes:
         id="",
         namespace="",
         name="",
-        spec=_NO_SPEC,
+        spec=NO_SPEC,
         labels={},
         annotations={},
         created_at=None,
@@ -114,7 +114,11 @@ def decode_head(data: bytes, what: str) -> Head:
 
 
 def decode_spec(data: bytes, what: str) -> RunSpec:
-    return _decode(_spec, data, what)
+    """Raises Unread."""
+    try:
+        return _decode(_spec, data, what)
+    except Damaged as error:
+        raise Unread(str(error)) from error
 
 
 def decode_status(data: bytes, what: str) -> Status:

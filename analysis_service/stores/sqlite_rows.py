@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-from analysis_service.core.model import Look, Measurement, Run, RunSpec
+from analysis_service.core.model import Cause, Look, Measurement, Run, RunSpec
 from analysis_service.stores import codec, rules
 from analysis_service.stores.base import (
     Damaged,
@@ -22,6 +22,7 @@ from analysis_service.stores.base import (
     RunEvent,
     RunFilter,
     RunRecord,
+    Unread,
 )
 from analysis_service.stores.recent import event_of
 from analysis_service.stores.sqlite_digests import (
@@ -143,15 +144,25 @@ class Rows:
         ):
             raise Damaged(f"what run {row.id} was created with fails its digest")
 
-    def record(self, row: RunRow) -> RunRecord:
-        """The run of a checked row."""
+    def record(self, row: RunRow, *, any_spec: bool = False) -> RunRecord:
+        """The run of a checked row.
+
+        any_spec: put up with a spec that this build cannot read, and leave it out. So it is with a run that was
+        ended for that reason: it has no verdict that the spec would explain.
+        """
         status = codec.decode_status(row.status, f"the status of run {row.id}")
         shown = [
             self._shown(row, result.name, ranges) if ranges else ()
             for result, ranges in zip(status.run.results, status.shown, strict=True)
         ]
         head = codec.decode_head(row.head, f"run {row.id}")
-        run = codec.build(row.id, head, self._spec(row), status, shown)
+        try:
+            spec = self._spec(row)
+        except Unread:
+            if not any_spec and status.run.cause is not Cause.QUARANTINED:
+                raise
+            spec = codec.NO_SPEC
+        run = codec.build(row.id, head, spec, status, shown)
         return RunRecord(run, row.resource_version, row.terminate == TERMINATE, row.template)
 
     def _spec(self, row: RunRow) -> RunSpec:

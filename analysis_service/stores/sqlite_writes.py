@@ -12,6 +12,7 @@ import apsw
 import msgspec
 
 from analysis_service.core.model import Run
+from analysis_service.core.reconcile import end_unread
 from analysis_service.failpoints import Failpoint
 from analysis_service.stores import codec, rules
 from analysis_service.stores.base import (
@@ -27,6 +28,7 @@ from analysis_service.stores.base import (
     RunEvent,
     RunRecord,
     TemplateRecord,
+    Unread,
 )
 from analysis_service.stores.sqlite_digests import (
     CRASH,
@@ -248,7 +250,12 @@ class Writes:
 
     def request_terminate(self, namespace: str, run_id: str, now: datetime) -> tuple[RunRecord, int]:
         row = self._rows.find(run_id, namespace)
-        record = self._rows.record(row)
+        try:
+            record = self._rows.record(row)
+        except Unread:
+            record = self._rows.record(row, any_spec=True)
+            # nobody here can drive it, so there is nobody to be asked: also where it was asked before
+            return (record, row.sequence) if row.done else self._end_unread(row, record, now)
         if row.done or row.terminate:
             return record, row.sequence
         sequence = self._event(row.n)
@@ -264,6 +271,27 @@ class Writes:
             ),
         )
         return replace(record, terminate_requested=True), sequence
+
+    def _end_unread(self, row: RunRow, record: RunRecord, now: datetime) -> tuple[RunRecord, int]:
+        run = end_unread(record.run, now)
+        sequence = self._event(row.n)
+        version, phase, status = row.resource_version + 1, run.phase.value, codec.encode_status(run)
+        self._db.execute(
+            "UPDATE run SET resource_version = ?, sequence = ?, due = ?, phase = ?, terminate = ?, status = ?, "
+            "digest = ?, done = 1, owner = '', crashes = 0 WHERE n = ?",
+            (
+                version,
+                sequence,
+                NEVER,
+                phase,
+                TERMINATE,
+                status,
+                run_digest(row.id, version, sequence, NEVER, 1, phase, status),
+                row.n,
+            ),
+        )
+        self._damage.pop(row.n, None)
+        return replace(record, run=run, resource_version=version, terminate_requested=True), sequence
 
     def delete_run(self, namespace: str, run_id: str, now: datetime) -> RunEvent:
         row = self._rows.find(run_id, namespace)
@@ -284,6 +312,7 @@ class Writes:
             "AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = request.run_id) ORDER BY at LIMIT 100)",
             (rules.micros(now - rules.REQUEST_KEPT),),
         )
+        self._damage.pop(row.n, None)  # its number may be given out again
         if self._fail:
             self._fail("after_delete")
         return deletion(sequence, gone)

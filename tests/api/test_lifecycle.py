@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from analysis_service.v1 import analysis_pb2 as pb
 from tests.api.harness import Backend, Service, create, finished, refusal_of, refused, start, template, until
+from tests.stores.rewriting import another_build_wrote_the_spec
 
 SERVICE = "analysis_service.v1.AnalysisService"
 Start = Callable[..., Service]
@@ -310,3 +311,25 @@ def test_a_damaged_run_is_told_and_the_others_are_served(
     assert again.stub.GetAnalysisRun(pb.GetAnalysisRunRequest(name=runs[1].name)).phase == pb.SUCCESSFUL
     fresh = again.stub.CreateAnalysisRun(create(template(f"{backend.address}/v/1")))
     assert finished(again.stub, fresh.name).phase == pb.SUCCESSFUL
+
+
+def test_a_run_of_another_build_can_be_ended_and_deleted(
+    start_service: Start, backend: Backend, tmp_path: Path
+) -> None:
+    path = tmp_path / "store.db"
+    service = start_service(env={"TIDEGATE_STORE": f"sqlite:{path}"})
+    text = template(f"{backend.address}/v/1", interval="1h", count='"2"')
+    run = service.stub.CreateAnalysisRun(create(text))
+    service.signal(signal.SIGINT)
+    assert service.wait() == 0
+    another_build_wrote_the_spec(path, run.id)
+    again = start_service(env={"TIDEGATE_STORE": f"sqlite:{path}"})
+    answer = refused(again.stub.DeleteAnalysisRun, pb.DeleteAnalysisRunRequest(name=run.name))
+    assert (answer.code, answer.reason) == ("FAILED_PRECONDITION", "RUN_NOT_FINISHED")
+    ended = again.stub.TerminateAnalysisRun(pb.TerminateAnalysisRunRequest(name=run.name))
+    assert ended.phase == pb.ERROR
+    assert "this build cannot read the run's spec" in ended.reason
+    assert again.stub.GetAnalysisRun(pb.GetAnalysisRunRequest(name=run.name)) == ended
+    again.stub.DeleteAnalysisRun(pb.DeleteAnalysisRunRequest(name=run.name))
+    answer = refused(again.stub.GetAnalysisRun, pb.GetAnalysisRunRequest(name=run.name))
+    assert answer.code == "NOT_FOUND"

@@ -19,13 +19,14 @@ import apsw
 import pytest
 from msgspec.structs import replace as with_fields
 
-from analysis_service.core.model import Look, Phase, Run
+from analysis_service.core.model import Cause, Look, Phase, Run
 from analysis_service.stores import codec, sqlite_file
 from analysis_service.stores.base import (
     Commit,
     Damaged,
     NewRun,
     NotFound,
+    NotTerminal,
     Page,
     RelistRequired,
     RunFilter,
@@ -33,7 +34,8 @@ from analysis_service.stores.base import (
     Unavailable,
 )
 from analysis_service.stores.sqlite import SqliteStore
-from analysis_service.stores.sqlite_digests import origin_digest, run_digest, spec_digest
+from analysis_service.stores.sqlite_digests import run_digest
+from tests.stores.rewriting import another_build_wrote_the_spec, origins
 from tests.stores.suite import (
     LEASE,
     NOW,
@@ -645,25 +647,7 @@ async def test_a_status_of_another_build_is_damaged_not_a_crash(path: Path) -> N
 async def test_a_spec_of_another_build_costs_its_run_alone(path: Path) -> None:
     """It stays as it is, so that a build that knows it can finish it: no verdict is made up for it here."""
     await closed_store(path, runs=2)
-    db = apsw.Connection(str(path))
-    triggers = db.execute(
-        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'origin'"
-    ).fetchall()
-    for name, _ in triggers:
-        db.execute(f"DROP TRIGGER {name}")
-    spec = codec.encode({"metrics": [{"name": 5}]})
-    row: Any = db.execute(
-        "SELECT id, namespace, name, template, created, labels, head FROM origin WHERE id = 'run-ns-r0'"
-    ).fetchone()
-    run_id, namespace, name, template, created_at, labels, head = row
-    digest = origin_digest(run_id, namespace, name, template, created_at, labels, spec_digest(spec), head)
-    db.execute(
-        "UPDATE origin SET spec = ?, spec_digest = ?, digest = ? WHERE id = 'run-ns-r0'",
-        (spec, spec_digest(spec), digest),
-    )
-    for _, sql in triggers:
-        db.execute(str(sql))
-    db.close()
+    another_build_wrote_the_spec(path, "run-ns-r0")
     store = await SqliteStore.open(path)
     with pytest.raises(Damaged, match="the spec of run run-ns-r0 cannot be read by this build"):
         await store.get_run("ns", "run-ns-r0")
@@ -672,4 +656,53 @@ async def test_a_spec_of_another_build_costs_its_run_alone(path: Path) -> None:
     await store.save(commit(claim, a_measurement(1), phase=Phase.SUCCESSFUL))
     assert (await store.get_run("ns", "run-ns-r1")).run.phase is Phase.SUCCESSFUL
     assert (await store.info()).detail["damaged_runs"].startswith("1: ")
+    await store.close()
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+async def test_a_run_of_another_build_can_be_ended_and_deleted(path: Path, asked_before: bool) -> None:
+    """Neither needs the spec. asked_before: the build that knew it was told to end the run, and went away."""
+    await closed_store(path, runs=2)
+    if asked_before:
+        store = await SqliteStore.open(path)
+        assert (await store.request_terminate("ns", "run-ns-r0", later(1))).terminate_requested
+        await store.close()
+    another_build_wrote_the_spec(path, "run-ns-r0")
+    store = await SqliteStore.open(path)
+    assert [claim.run.name for claim in await store.claim("me", later(100), 10, LEASE)] == ["r1"]
+    assert "damaged_runs" in (await store.info()).detail
+    with pytest.raises(NotTerminal):
+        await store.delete_run("ns", "run-ns-r0", later(101))
+
+    before = (await store.info()).sequence
+    ended = await store.request_terminate("ns", "run-ns-r0", later(101))
+    assert (ended.run.phase, ended.run.cause, ended.run.completed_at) == (Phase.ERROR, Cause.QUARANTINED, later(101))
+    assert ended.run.message == "ended on request before a verdict: this build cannot read the run's spec"
+    assert ended.terminate_requested
+    # asking again changes nothing
+    assert await store.request_terminate("ns", "run-ns-r0", later(102)) == ended
+    (event,) = await store.changes(before, 10)
+    assert event.run is not None
+    assert event.run.phase is Phase.ERROR
+    assert "damaged_runs" not in (await store.info()).detail
+    await store.close()
+
+    store = await SqliteStore.open(path)
+    assert await store.get_run("ns", "run-ns-r0") == ended
+    assert [record.run.name for record in (await store.list_runs(RunFilter(), 10)).items] == ["r1", "r0"]
+    assert [claim.run.name for claim in await store.claim("other", later(300), 10, LEASE)] == ["r1"]
+    await store.delete_run("ns", "run-ns-r0", later(301))
+    with pytest.raises(NotFound):
+        await store.get_run("ns", "run-ns-r0")
+    await store.close()
+
+
+async def test_a_spec_that_is_damaged_does_not_end_its_run(path: Path) -> None:
+    """What fails its digest may be anything: only what another build wrote may be ended unread."""
+    await closed_store(path)
+    with origins(path) as db:
+        db.execute("UPDATE origin SET spec = x'00'")
+    store = await SqliteStore.open(path)
+    with pytest.raises(Damaged, match="fails its digest"):
+        await store.request_terminate("ns", "run-ns-r0", later(1))
     await store.close()
