@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from analysis_service.core import limits
+from analysis_service.core.compare import reach
 from analysis_service.core.compare.growth import growth_factor, range_seconds
 from analysis_service.core.compare.spec import (
     FIXED,
@@ -122,15 +123,17 @@ def _as_a_whole(metric: Metric, spec: Spec, path: str) -> Iterator[Finding]:
     every = parse_duration(metric.interval) if _is_duration(metric.interval) else None
     timed = every is not None and every.total_seconds() > 0
     try:
-        notes = parse(spec, every if timed else timedelta(minutes=1)).notes
+        parsed = parse(spec, every if timed else timedelta(minutes=1))
     except SpecError as error:
         for where, text in error.mistakes:
             # an arm that lacks a value is told where the value is used: see argument_problems
             if not where.startswith("arms.") and not _is_open(spec, where):
                 yield "BadComparison", f"{path}.{where}" if where else path, text, ""
         return
-    for note in notes if timed else ():
+    for note in parsed.notes if timed else ():
         yield "OverlappingLooks", path, note, ""
+    for limit in reach.limits(parsed, timed=timed):
+        yield "OutOfReach", f"{path}.{limit.where}", limit.text, limit.hint
 
 
 def _is_open(spec: Spec, where: str) -> bool:

@@ -127,6 +127,7 @@ RULES: Mapping[str, Rule] = {
     "NoBuckets": Rule("TG610", "A histogram is compared by its buckets, which the label le tells apart."),
     "SummedCounters": Rule("TG611", "Restarts are seen per process; a sum over processes hides them."),
     "NoHistory": Rule("TG612", "A seasonal baseline is read from the provider's history."),
+    "OutOfReach": Rule("TG613", "Test, margin, direction and time rule a verdict out, whatever the data."),
 }  # fmt: skip
 
 

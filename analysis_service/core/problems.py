@@ -41,6 +41,7 @@ _ADVICE = frozenset(
     {
         "TimeoutExceedsInterval", "DelayTooLong", "NoGatingMetric", "ConditionIgnored", "SingleLook",
         "OverlappingLooks", "UnusedField", "OddSize", "TooFewLooks", "NoBuckets", "SummedCounters",
+        "OutOfReach",
     }
 )  # fmt: skip
 

@@ -383,7 +383,7 @@ def test_a_gate_must_end() -> None:
 def compare(**fields: Any) -> Metric:
     arms = {"canary": {"v": "a"}, "stable": {"v": "b"}}
     spec = {"arms": arms, "gauge": {"scrape": {"targets": ["http://{{arm.v}}"], "query": "q"}}}
-    spec |= {"margin": {"relative": 0.1}, "maxDuration": "10m", **fields.pop("spec", {})}
+    spec |= {"margin": {"relative": 0.1}, "maxDuration": "20m", **fields.pop("spec", {})}
     spec = {key: value for key, value in spec.items() if value is not None}
     return metric(**{"interval": "30s", "successCondition": "", "provider": {"compare": spec}, **fields})
 

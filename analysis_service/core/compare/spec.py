@@ -25,6 +25,7 @@ from analysis_service.core.compare.fields import (
 )
 from analysis_service.core.compare.fields import SpecError as SpecError
 from analysis_service.core.compare.growth import growth_factor
+from analysis_service.core.compare.reach import contradictions
 from analysis_service.core.compare.season import HISTORY, season_of
 from analysis_service.core.model import Metric
 from analysis_service.core.statistics.budget import split_alpha
@@ -220,6 +221,8 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
         season=season,
         past=past,
     )
+    if not mistakes:
+        mistakes.extend(contradictions(found))
     if mistakes:
         raise SpecError(*mistakes)
     return found

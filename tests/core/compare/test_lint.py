@@ -17,7 +17,7 @@ def template(metric: dict[str, Any] | None = None, score: Any = None, **spec: An
         "arms": {"canary": {"v": "a"}, "stable": {"v": "b"}},
         "gauge": {"scrape": {"targets": ["http://x/{{arm.v}}"], "query": "q"}},
         "margin": {"relative": 0.1},
-        "maxDuration": "10m",
+        "maxDuration": "20m",
         **spec,
     }
     whole = {key: value for key, value in whole.items() if value is not None}
@@ -86,7 +86,7 @@ ONE_ARM = {**counts('x{v="{{arm.v}}"}'), "arms": {"canary": {"v": "a"}}, "margin
         (template(**ONE_ARM, objective=0.001), []),
         (template(maxDuration="30s"), ["TooFewLooks"]),
         (template({"interval": "{{args.every}}"}, maxDuration="30s"), []),
-        (template(warmUp="10m"), ["TooFewLooks"]),
+        (template(warmUp="20m"), ["TooFewLooks"]),
         # what the test or the data have no use for
         (template(looks=5), ["UnusedField"]),
         (template(test="group-sequential", looks=5, spending="pocock"), []),
