@@ -28,6 +28,13 @@ class Fact:
     value: str
 
 
+def _false_alarm(plan: Plan) -> str:
+    """The metric's part of alpha, and of what it is one."""
+    whole = plan.run_alpha
+    part = f" (of {number(whole, 3)} for the run)" if whole and plan.alpha < whole * (1 - 1e-9) else ""
+    return f"α {number(plan.alpha, 3)}{part} false alarm"
+
+
 def facts(comparison: Comparison, *, done: bool) -> list[Fact]:
     plan, evidence = comparison.plan, comparison.evidence
     found: list[tuple[str, str]] = []
@@ -38,7 +45,7 @@ def facts(comparison: Comparison, *, done: bool) -> list[Fact]:
     if plan is not None:
         harm = "more than no change" if plan.fail_at == "noharm" else "more than the margin"
         found.append(("Fails on", f"proof of {harm}, in the direction {plan.direction}"))
-        found.append(("Chance of error", f"α {number(plan.alpha, 3)} false alarm, β {number(plan.beta, 3)} false pass"))
+        found.append(("Chance of error", f"{_false_alarm(plan)}, β {number(plan.beta, 3)} false pass"))
     if evidence is not None:
         found += _evidence(comparison, evidence)
     fates = uses(comparison.looks)

@@ -235,6 +235,7 @@ def plan_of(spec: Spec, share: float, calibration: Calibration | None = None) ->
         test=spec.test,
         margin=spec.margin,
         alpha=spec.alpha * share,
+        run_alpha=spec.alpha,
         planned_looks=math.floor(seconds / spec.interval.total_seconds()),
         planned_seconds=seconds,
         calibration=calibration,

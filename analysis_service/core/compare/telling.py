@@ -134,7 +134,7 @@ def _late(since: Since | None) -> sentence.Late | None:
 
 def _size(setup: Setup, told: Told) -> str:
     """What a test that is not made for many looks promises."""
-    spec, share = setup.spec, f"{sentence.number(100 * setup.plan.alpha)}%"
+    spec, share = setup.spec, sentence.chance_text(setup.plan)
     if spec.test == KAYENTA:
         return "Kayenta's rule, over the whole run: it states no false-alarm chance, for one look or for many."
     planned = spec.planned or 1

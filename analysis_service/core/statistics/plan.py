@@ -106,6 +106,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     spending: Literal["obrien-fleming", "pocock"] = "obrien-fleming"
     looks: int = 20  # `group-sequential`: planned looks
     expected_share: float | None = None  # `sample-ratio`: canary's share, when the looks carry none
+    run_alpha: float | None = None  # the whole run's; `alpha` is this metric's part of it
 
 
 def harm_sign(direction: Direction) -> int:

@@ -154,12 +154,19 @@ def _time(looks: int, interval_seconds: float) -> str:
     return f"{number(max(minutes, 0.1))} min" if minutes < 120 else f"{number(minutes / 60)} h"
 
 
+def chance_text(plan: Plan) -> str:
+    """The chance of a false alarm, and of what it is a part where other metrics have theirs."""
+    whole = plan.run_alpha or 0.0
+    part = f" (this metric's part of {number(100 * whole)}% for the run)" if plan.alpha < whole * (1 - 1e-9) else ""
+    return f"{number(100 * plan.alpha)}%{part}"
+
+
 def _guarantee(plan: Plan, evidence: Evidence) -> str:
-    share = number(100 * plan.alpha)
+    share = chance_text(plan)
     if evidence.grade == "exact":
-        return f"false-alarm chance at most {share}%, all looks included"
+        return f"false-alarm chance at most {share}, all looks included"
     if evidence.grade == "calibrated":
-        return f"false-alarm chance {share}%, all looks included, as far as the noise is like the history's"
+        return f"false-alarm chance {share}, all looks included, as far as the noise is like the history's"
     if evidence.grade == "asymptotic":
-        return f"false-alarm chance near {share}% with many observations"
-    return f"false-alarm chance not known (uncalibrated; meant to be {share}%)"
+        return f"false-alarm chance near {share} with many observations"
+    return f"false-alarm chance not known (uncalibrated; meant to be {share})"

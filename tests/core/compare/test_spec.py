@@ -200,6 +200,11 @@ def metric(name: str, weight: float | None = None, *, vital: bool = False, **fie
     return Metric(name, interval="30s", provider={"compare": written(**fields)}, weight=weight, critical=vital)
 
 
+def test_a_plan_knows_of_what_its_alpha_is_a_part() -> None:
+    plan = plan_of(parse(written(alpha=0.01), EVERY), 0.25)
+    assert (plan.alpha, plan.run_alpha) == (0.0025, 0.01)
+
+
 OTHER = Metric("plain", provider={"prometheus": {"query": "up"}})
 
 

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from analysis_service.core.statistics import budget, forecast, sentence
@@ -175,6 +176,20 @@ def test_a_failure_in_one_sentence() -> None:
         "errors: x1.9 of stable (90% sequential interval x1.4 to x2.6); limit x1.5; evidence for harm 1 in 340, "
         "for safety none; Failed at look 12; false-alarm chance at most 5%, all looks included."
     )
+
+
+@pytest.mark.parametrize(
+    ("alpha", "run_alpha", "said"),
+    [
+        (0.05, None, "false-alarm chance at most 5%, all looks included"),
+        (0.05, 0.05, "false-alarm chance at most 5%, all looks included"),
+        # three metrics share the chance that the template names
+        (0.05 / 3, 0.05, "at most 1.67% (this metric's part of 5% for the run), all looks included"),
+    ],
+)
+def test_a_part_of_the_runs_chance_is_called_so(alpha: float, run_alpha: float | None, said: str) -> None:
+    plan = msgspec.structs.replace(PLAN, alpha=alpha, run_alpha=run_alpha)
+    assert said in sentence.sentence(plan, "errors", evidence(), VerdictState())
 
 
 def test_a_noise_floor_is_told() -> None:
