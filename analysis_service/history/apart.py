@@ -27,7 +27,6 @@ IDLE_SECONDS = 300.0  # after which a child gives its memory back
 MOST_WORKERS = 4
 NICENESS = 10  # the loop comes first, also where there is one core
 _SIZE = struct.Struct("<Q")
-_COMMAND = (sys.executable, "-m", "analysis_service.history.apart")
 
 
 def workers() -> int:
@@ -38,8 +37,8 @@ def workers() -> int:
 class Apart:
     """`learn` in a child: one for each thread that asks. Blocking. Anything learnt is the same as without."""
 
-    def __init__(self, command: tuple[str, ...] = _COMMAND) -> None:
-        self._command = command
+    def __init__(self, command: tuple[str, ...] = ()) -> None:
+        self._command = command or _command()
         self._lock = threading.Lock()
         self._idle: list[subprocess.Popen[bytes]] = []
         self._busy: set[subprocess.Popen[bytes]] = set()
@@ -94,6 +93,12 @@ class Apart:
         _end(child)
 
 
+def _command() -> tuple[str, ...]:
+    """A child with the very modules that we have, and with none from a folder that we merely happen to be in."""
+    code = f"import sys; sys.path[:] = {sys.path!r}; from analysis_service.history import apart; apart.child()"
+    return sys.executable, "-P", "-c", code
+
+
 def _ask(child: "subprocess.Popen[bytes]", question: bytes) -> bytes | None:
     """None where the child has ended before it had answered."""
     assert child.stdin is not None
@@ -143,7 +148,3 @@ def child() -> None:
             if question is None:
                 return
             _write(answers, msgspec.json.encode(learn(pickle.loads(question))))  # noqa: S301 from our parent
-
-
-if __name__ == "__main__":
-    child()

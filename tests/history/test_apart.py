@@ -163,3 +163,15 @@ async def test_short_work_goes_first_and_a_turn_that_is_given_up_is_not_lost() -
     free.set()
     await asyncio.wait({one, two, three}, timeout=5)
     assert done[-1] == "c"
+
+
+def test_a_child_takes_nothing_from_the_folder_it_is_in(
+    past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("analysis_service", "numpy", "pickle"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    children = apart.Apart()
+    assert children(past) == learn(past)
+    assert len(pids(children)) == 1  # it answered itself
+    children.close()
