@@ -10,7 +10,7 @@ from analysis_service.cli.formats.text import COLORS, MARKS, UNDECIDED
 from analysis_service.cli.report import latest_value, measured, tally, title, why
 from analysis_service.cli.show import MAX_CELL, colored, one_line
 from analysis_service.core.digits import shorten
-from analysis_service.core.model import MetricResult, Run
+from analysis_service.core.model import Measurement, MetricResult, Run
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -47,15 +47,24 @@ class Silent:
 
 
 class Lines(Silent):
-    """One line per finished measurement and per verdict of a metric; no cursor codes."""
+    """One line per finished measurement and per verdict of a metric; no cursor codes.
+
+    A comparison is one measurement of many minutes: so also its forecast, its looks 1, 2, 4, 8, ..., and the first of
+    looks in a row that could not be taken.
+    """
 
     def __init__(self) -> None:
         self._said: dict[str, int] = {}
         self._decided: set[str] = set()
+        self._next_look: dict[tuple[str, int], int] = {}
+        self._forecast: set[tuple[str, int]] = set()
+        self._failing: set[tuple[str, int]] = set()
 
     def update(self, run: Run) -> None:
         for result in run.results:
             said = self._said.get(result.name, 0)
+            if result.measurements and not result.measurements[-1].phase.done:
+                self._under_way(result.name, result.measurements[-1])
             for m in result.measurements:
                 if m.phase.done and m.ordinal >= said:
                     parts = (result.name, shorten(m.value), measured(result.name, m))
@@ -66,6 +75,21 @@ class Lines(Silent):
                 self._decided.add(result.name)
                 name = one_line(result.name, _MAX_LINE)
                 click.echo(f"{MARKS.get(result.phase, UNDECIDED)} {name}: {result.phase.value}", err=True)
+
+    def _under_way(self, name: str, m: Measurement) -> None:
+        slot = (name, m.ordinal)
+        forecast = m.metadata.get("forecast", "")
+        if forecast and slot not in self._forecast:
+            self._forecast.add(slot)
+            click.echo(f"{UNDECIDED} {one_line(forecast, _MAX_LINE)}", err=True)
+        looks = int(m.metadata.get("looks", "0"))
+        due = looks >= self._next_look.get(slot, 1)
+        failing = m.missed > 0
+        if looks and (due or (failing and slot not in self._failing)):
+            parts = (name, f"look {looks}", shorten(m.value), measured(name, m))
+            click.echo(f"{UNDECIDED} {'  '.join(one_line(part, _MAX_LINE) for part in parts if part)}", err=True)
+            self._next_look[slot] = max(2 * looks, self._next_look.get(slot, 1)) if due else self._next_look[slot]
+        (self._failing.add if failing else self._failing.discard)(slot)
 
 
 class LiveTable:
