@@ -173,9 +173,11 @@ def groups_metadata(rows: Sequence[tuple[str, float]]) -> dict[str, str]:
 def _decode(decoder: "msgspec.json.Decoder[Any]", response: Response) -> Any:
     status = response.status
     if status in (401, 403):
-        raise failure(status, f"received authentication error response code: {status} {_words(response)}".rstrip())
+        said = f"received authentication error response code: {status} {_words(response)}".rstrip()
+        raise failure(status, said + response.asked)
     if status != 200:
-        raise failure(status, f"received non 2xx response code: {status} {_words(response)}".rstrip())
+        said = f"received non 2xx response code: {status} {_words(response)}".rstrip()
+        raise failure(status, said + response.asked)
     try:
         return decoder.decode(response.body.decode("utf-8"))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -37,6 +37,7 @@ Lookup = Callable[[str, int], Awaitable[list[str]]]
 _opened: ContextVar[bool] = ContextVar("opened", default=False)
 """Whether the request this task sends opened its connection: `aiohttp` does not tell, short of tracing each step."""
 
+_LONGEST_PATH = 120  # characters of it in a message
 KEEP_ALIVE = 30.0  # seconds an idle connection is kept: longer than most intervals, shorter than most servers' limit
 
 
@@ -62,20 +63,31 @@ class Request(msgspec.Struct, frozen=True):
 
     @property
     def where(self) -> str:
-        """The backend as messages name it: its kind and origin, never a path or a query (they may hold secrets)."""
+        """The backend as messages name it: its kind and origin."""
         return f"{self.who} at {self.url.scheme}://{self.url.raw_authority}"
+
+    @property
+    def asked(self) -> str:
+        """As `Response.asked`."""
+        return _asked(self.url, self.secrets)
 
 
 class Response(msgspec.Struct, frozen=True):
     """A whole answer of any status but a redirect or 429. Header names compare without case.
 
-    secrets: those of the request, for a provider that quotes the body in an error.
+    secrets: those of the request, for a provider that quotes the body in an error. url: what was asked.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     secrets: tuple[str, ...] = ()
+    url: URL | None = None
+
+    @property
+    def asked(self) -> str:
+        """` (asked http://prom:9090/api/v1/query)`, to end the message of a status with; "" if nothing was asked."""
+        return _asked(self.url, self.secrets) if self.url is not None else ""
 
     @property
     def content_type(self) -> str:
@@ -189,14 +201,14 @@ class Http:
                 raise _redirected(request, answer.headers["Location"])
             if answer.status == 429:
                 raise Throttled(
-                    f"{request.where}: too many requests (429)",
+                    f"{request.where}: too many requests (429){request.asked}",
                     retry_after_seconds=limits.retry_after_seconds(answer.headers),
                 )
             content = answer.content
             received.expect(answer.headers)
             while not content.at_eof():
                 received.add(await content.readany())
-            return Response(answer.status, answer.headers, received.body(), request.secrets)
+            return Response(answer.status, answer.headers, received.body(), request.secrets, request.url)
         except limits.OverCap as error:
             raise TooLarge(f"{request.where}: {error}") from None
         except limits.Undecodable as error:
@@ -280,13 +292,21 @@ class _GuardedConnector(aiohttp.TCPConnector):
         return protocol
 
 
+def _asked(url: URL, secrets: tuple[str, ...]) -> str:
+    """Which of a host's many pages answered so. Never the query, which is where keys are written; a long path is left
+    out whole, for a part of a secret would not be recognised as one."""
+    path = Redactor(secrets)(url.raw_path)
+    return f" (asked {url.scheme}://{url.raw_authority}{path if len(path) <= _LONGEST_PATH else '/...'})"
+
+
 def _redirected(request: Request, location: str) -> NotAllowed:
     try:
         target = URL(location).raw_host or "another path of the same host"
     except ValueError:
         target = "a place that is no URL"
     return NotAllowed(
-        f"{request.where}: redirects are not followed (to {target}); write the final address", reason="RedirectRefused"
+        f"{request.where}: redirects are not followed (to {target}); write the final address{request.asked}",
+        reason="RedirectRefused",
     )
 
 

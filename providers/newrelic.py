@@ -224,14 +224,15 @@ def _samples(results: list[dict[str, Any]]) -> tuple[Sample, ...]:
 
 def _by_status(response: Response) -> ProviderError:
     if response.status in (401, 403):
-        return AuthFailed(f"New Relic refused the API key ({response.status})")
+        return AuthFailed(f"New Relic refused the API key ({response.status}){response.asked}")
     words = ""
     try:
         body = gojson.decode(response.body).value
         words = _said(body["errors"], response) if isinstance(body, dict) and body.get("errors") else ""
     except gojson.NotJson:
         pass  # a proxy's page: nobody needs it in a measurement
-    return failure(response.status, f"New Relic answered {response.status}" + (f": {words}" if words else ""))
+    said = f"New Relic answered {response.status}" + (f": {words}" if words else "")
+    return failure(response.status, said + response.asked)
 
 
 def _by_errors(errors: Any, response: Response) -> ProviderError | None:

@@ -162,15 +162,17 @@ def _by_status(response: Response, where: str) -> ProviderError:
     """Any status but success and the two with which the API reports a bad query. First words as Argo's."""
     status = response.status
     if status // 100 == 5:
-        said = _server_words(response)
-        return Unreachable(f"server_error: server error: {status}{f': {said}' if said else ''}", reason="ProviderDown")
+        said, asked = _server_words(response), response.asked
+        message = f"server_error: server error: {status}{f': {said}' if said else ''}{asked}"
+        return Unreachable(message, reason="ProviderDown")
     if status in (401, 403):
-        return AuthFailed(f"client_error: client error: {status} ({where} refused the credentials)")
+        return AuthFailed(f"client_error: client error: {status} ({where} refused the credentials){response.asked}")
     if status == 404:
-        return BadQuery(f"client_error: client error: 404 ({where}: no Prometheus API at this path)")
+        message = f"client_error: client error: 404 ({where}: no Prometheus API at this path){response.asked}"
+        return BadQuery(message)
     if status // 100 == 4:
-        return BadQuery(f"client_error: client error: {status}")
-    return BadAnswer(f"bad_response: bad response code {status}")
+        return BadQuery(f"client_error: client error: {status}{response.asked}")
+    return BadAnswer(f"bad_response: bad response code {status}{response.asked}")
 
 
 def _server_words(response: Response) -> str:
@@ -199,7 +201,7 @@ def _malformed(response: Response, where: str, error: Exception) -> ProviderErro
             return BadAnswer(f"{where}: expected JSON, got {kind[:60]}", reason="Malformed")
         return BadAnswer(f"{where}: not JSON: {reason}", reason="TooDeep" if deep else "Malformed")
     if response.status // 100 != 2:
-        return BadQuery(f"client_error: client error: {response.status}")
+        return BadQuery(f"client_error: client error: {response.status}{response.asked}")
     return BadAnswer(f"{where}: not an answer of the Prometheus API: {_shape(error)}", reason="Malformed")
 
 

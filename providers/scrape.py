@@ -168,11 +168,11 @@ def build(spec: ScrapeSpec, target: str, http: Http) -> Request:
 def parse(response: Response, selector: Selector, where: str) -> Page:
     """The selected series of one page. Raises what the status or the text means."""
     if response.status in (401, 403):
-        raise AuthFailed(f"{where} refused the credentials ({response.status})")
+        raise AuthFailed(f"{where} refused the credentials ({response.status}){response.asked}")
     if response.status == 404:
-        raise BadQuery(f"{where}: no metrics page at this path (404)")
+        raise BadQuery(f"{where}: no metrics page at this path (404){response.asked}")
     if response.status != 200:
-        raise failure(response.status, f"{where}: status {response.status}")
+        raise failure(response.status, f"{where}: status {response.status}{response.asked}")
     kind = response.content_type
     if kind not in _TEXTS and response.body:
         raise BadAnswer(f"{where}: expected metrics text, got {kind[:60]}", reason="Malformed")

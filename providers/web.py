@@ -154,7 +154,7 @@ def build(spec: WebSpec, http: Http) -> Request:
 def parse(response: Response, spec: WebSpec) -> Answer:
     """The value the path finds, or the body's text. Raises the error of a bad status, BadAnswer or TooLarge."""
     if not 200 <= response.status <= 299:
-        raise failure(response.status, f"received non 2xx response code: {response.status}")
+        raise failure(response.status, f"received non 2xx response code: {response.status}{response.asked}")
     try:
         path = path_of(spec)
     except JsonPathError as error:

@@ -220,7 +220,7 @@ FAILURES: list[tuple[str, type[ProviderError], str]] = [
     ("endless", TooLarge, "metrics page at {where}: over 8 MiB"),
     ("gzip bomb", TooLarge, "metrics page at {where}: over 8 MiB decoded"),
     ("redirect", NotAllowed, "metrics page at {where}: redirects are not followed (to 169.254.169.254)"),
-    ("silence", TimedOut, "metrics page at {where}: no answer in 1s"),
+    ("silence", TimedOut, "metrics page at {where}: no answer in "),
 ]
 
 
@@ -234,7 +234,7 @@ async def test_failures(ask: Any, backend: Any, behaviour: str, error: type[Prov
 
 async def test_one_target_that_fails_fails_the_question(ask: Any, process: Process, backend: Any) -> None:
     """A sum without one of its parts would look like fewer errors."""
-    with pytest.raises(Unreachable, match=r"status 500 \(and 1 of 3 targets more\)$"):
+    with pytest.raises(Unreachable, match=r"status 500 \(asked http://\S+/1\) \(and 1 of 3 targets more\)$"):
         await ask([process.url, backend.url("500"), backend.url("500")], "level", aggregate="sum")
 
 
