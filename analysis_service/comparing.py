@@ -38,7 +38,7 @@ from analysis_service.core.prepare import prepare
 from analysis_service.core.reconcile import Task
 from analysis_service.core.statistics.plan import Calibration, Plan
 from analysis_service.stores.base import Page
-from providers.base import Answer, BadAnswer, NoData, ProviderError, Sample
+from providers.base import Answer, BadAnswer, NoData, ProviderError, Sample, within
 
 if TYPE_CHECKING:
     from analysis_service.core.compare import looking, telling
@@ -108,7 +108,7 @@ class Comparer:
         except SpecError as error:
             return [f"compare: {error}"]
         found = (
-            f"{f'arms.{ask.arm}, ' if ask.arm else ''}{ask.part}: {text}"
+            within(f"{f'arms.{ask.arm}, ' if ask.arm else ''}{ask.part}", text)
             for ask in spec.questions
             for text in self.asker.check(ask.union)
         )

@@ -100,14 +100,24 @@ class Refusal(str):
 
     @classmethod
     def of(cls, error: NotAllowed) -> "Refusal":
-        refusal = cls(error)
-        refusal.reason = error.reason
+        return cls.because(str(error), error.reason)
+
+    @classmethod
+    def because(cls, text: str, reason: str) -> "Refusal":
+        refusal = cls(text)
+        refusal.reason = reason
         return refusal
 
 
 def problem_of(error: BadQuery | NotAllowed) -> str:
     """What `check` finds where asking would raise `error`."""
     return Refusal.of(error) if isinstance(error, NotAllowed) else str(error)
+
+
+def within(place: str, problem: str) -> str:
+    """What `check` found, with where in a larger spec it was found; a Refusal stays one."""
+    text = f"{place}: {problem}"
+    return Refusal.because(text, problem.reason) if isinstance(problem, Refusal) else text
 
 
 def first_problem(problems: Iterable[str]) -> None:

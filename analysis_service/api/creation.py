@@ -30,6 +30,7 @@ from analysis_service.core.start import start
 from analysis_service.core.template import RunDocument, read_all
 from analysis_service.secrets import SecretError, Secrets
 from analysis_service.stores.base import NotFound, Store
+from providers.base import Refusal
 
 MAX_LABELS = 64
 MAX_LABEL_CHARACTERS = 63
@@ -250,7 +251,7 @@ async def _referenced(store: Store, namespace: str, wanted: TemplateRef) -> Temp
 
 def refusal(wrong: Sequence[Problem]) -> ApiError:
     """Why a run must not start. The code and reason are those of the first problem's kind; every problem is a field."""
-    violations = [Violation(p.path, str(replace(p, path="")), p.code) for p in wrong]
+    violations = _violations(wrong)
     codes = {problem.code for problem in wrong}
     message = str(wrong[0])
     if codes == {"TemplateNotFound"}:
@@ -263,19 +264,29 @@ def refusal(wrong: Sequence[Problem]) -> ApiError:
     return invalid_document(wrong, "INVALID_ARGUMENT_VALUE" if arguments else "INVALID_TEMPLATE")
 
 
+def _violations(wrong: Sequence[Problem]) -> list[Violation]:
+    return [Violation(p.path, str(replace(p, path="")), p.code) for p in wrong]
+
+
 def _check_providers(spec: RunSpec, check_provider: Callable[[Mapping[str, Any]], list[str]]) -> None:
     """What only shows once the arguments are filled in: Argo's own validation, and each provider's."""
     ready = prepare(spec)
     if ready.error:
         violation = Violation("spec", ready.error, "SpecInvalid")
         raise ApiError("INVALID_ARGUMENT", "INVALID_TEMPLATE", ready.error, [violation])
-    wrong = [
-        Problem("InvalidProvider", f"spec.metrics[{index}].provider", text)
-        for index, metric in enumerate(ready.metrics)
-        for text in check_provider(metric.metric.provider)
-    ]
+    wrong: list[Problem] = []
+    forbidden: list[Problem] = []
+    for index, metric in enumerate(ready.metrics):
+        for text in check_provider(metric.metric.provider):
+            path = f"spec.metrics[{index}].provider"
+            if isinstance(text, Refusal):
+                forbidden.append(Problem(text.reason, path, text))
+            else:
+                wrong.append(Problem("InvalidProvider", path, text))
     if wrong:
-        raise refusal(wrong)
+        raise refusal(wrong + forbidden)
+    if forbidden:
+        raise ApiError("PERMISSION_DENIED", "DESTINATION_FORBIDDEN", str(forbidden[0]), _violations(forbidden))
 
 
 async def _check_secrets(spec: RunSpec, namespace: str, secrets: Secrets) -> tuple[Problem, ...]:

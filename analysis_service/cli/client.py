@@ -44,6 +44,7 @@ _REFUSALS = (
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.ALREADY_EXISTS,
     grpc.StatusCode.ABORTED,
+    grpc.StatusCode.PERMISSION_DENIED,
 )
 
 

@@ -24,7 +24,9 @@ from analysis_service.stores.base import StoreError
 from analysis_service.telemetry import configure_logging
 from providers.base import Provider
 
-_CALLERS_MOVE = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "ALREADY_EXISTS"})
+_CALLERS_MOVE = frozenset(
+    {"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED"}
+)
 _DRAIN_SECONDS = 1.0
 _PAGE = 500
 Load = Callable[[str], Provider]

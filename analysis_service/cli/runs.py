@@ -137,7 +137,7 @@ def terminate(run: str, server: str, ca: Path, plaintext: bool, namespace: str) 
     request = pb.TerminateAnalysisRunRequest(name=run_resource(run, namespace))
     message = client.call(client.stub.TerminateAnalysisRun, request)
     phase = from_run(message).phase
-    said = f"was {phase.value} already and stays so" if phase.done else "asked to end"
+    said = f"is {phase.value} and stays so" if phase.done else "asked to end"
     put(f"{message.name}: {said}", nl=True)
 
 

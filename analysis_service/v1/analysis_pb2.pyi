@@ -41,6 +41,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TIMED_OUT: _ClassVar[ErrorReason]
     SECRETS_UNAVAILABLE: _ClassVar[ErrorReason]
     SECRET_FORBIDDEN: _ClassVar[ErrorReason]
+    DESTINATION_FORBIDDEN: _ClassVar[ErrorReason]
 
 class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -78,6 +79,7 @@ MISSING_METRIC: ErrorReason
 TIMED_OUT: ErrorReason
 SECRETS_UNAVAILABLE: ErrorReason
 SECRET_FORBIDDEN: ErrorReason
+DESTINATION_FORBIDDEN: ErrorReason
 PHASE_UNSPECIFIED: Phase
 PENDING: Phase
 RUNNING: Phase

@@ -156,6 +156,22 @@ def with_query(query: str, args: str = "[{name: a}]") -> str:
     return template(f"http://127.0.0.1:1021/{query}", args=args)
 
 
+COMPARED = """
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: shop}
+spec:
+  args: [{name: a}]
+  metrics:
+    - name: latency
+      interval: 30s
+      provider:
+        compare:
+          arms: {canary: {pod: canary}, stable: {pod: stable}}
+          gauge: {prometheus: {address: "{{args.a}}", query: 'latency{pod="{{arm.pod}}"}'}}
+          margin: {relative: 0.5}
+          maxDuration: 20m
+"""
 IA, FP, PD = "INVALID_ARGUMENT", "FAILED_PRECONDITION", "PERMISSION_DENIED"
 ARGUMENT, DOCUMENT = "INVALID_ARGUMENT_VALUE", "INVALID_TEMPLATE"
 
@@ -195,6 +211,14 @@ ARGUMENT, DOCUMENT = "INVALID_ARGUMENT_VALUE", "INVALID_TEMPLATE"
          "key 'other' does not exist in secret 'dd'; 2 other keys exist"),
         (with_query("x"), [arg("a", secret=("other/dd", "k"))], PD, "SECRET_FORBIDDEN", "args.a", "outside"),
         (with_query("x"), [arg("a", secret=("../dd", "k"))], PD, "SECRET_FORBIDDEN", "args.a", "outside"),
+        # an operator's rule and no mistake in the template, wherever the address comes from
+        (template("{{args.a}}", args="[{name: a}]"), [arg("a", "http://169.254.169.254/latest")], PD,
+         "DESTINATION_FORBIDDEN", "spec.metrics[0].provider", "'169.254.169.254' is not allowed"),
+        (COMPARED, [arg("a", "http://169.254.169.254")], PD, "DESTINATION_FORBIDDEN", "spec.metrics[0].provider",
+         "level: the destination '169.254.169.254' is not allowed"),
+        # a mistake beside it goes first: it is the caller's move
+        (template("{{args.a}}", args="[{name: a}]").replace("{$.v}", "{$."), [arg("a", "http://169.254.169.254/")], IA,
+         DOCUMENT, "spec.metrics[0].provider", "'169.254.169.254' is not allowed"),
     ],
 )  # fmt: skip
 def test_arguments(

@@ -34,6 +34,8 @@ def runs(inside: Callable[..., Any], service: Any, *options: str) -> list[dict[s
         ("status/404", {"consecutiveErrorLimit": 0}, ("--on-error", "pass"), 0),
         ("json/0.01", LONG, ("--timeout", "1500ms"), 21),
         ("json/0.01", {"interval": "1s"}, (), 2),  # nobody would see its end
+        # an address that no operator allows
+        ("json/0.01", {"provider": {"web": {"url": "http://169.254.169.254/latest"}}}, (), 2),
     ],
 )
 def test_ends(
@@ -241,7 +243,7 @@ def test_runs(inside: Callable[..., Any], template: Callable[..., Path], metrics
     assert "0.08 < 0.05 is false" in measured[1]
     unknown = inside("runs", "get", failed["id"], *where, "--measurements", "eror")
     assert (unknown.code, "error-rate" in unknown.err) == (2, True)
-    assert "was Failed already" in inside("runs", "terminate", failed["id"], *where).out
+    assert "is Failed and stays so" in inside("runs", "terminate", failed["id"], *where).out
     assert inside("runs", "delete", failed["id"], *where).code == 0
     assert inside("runs", "get", failed["id"], *where).code == 2
     wrong = inside("runs", "list", *where, "--filter", "phase == Failed")
