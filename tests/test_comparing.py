@@ -309,7 +309,7 @@ async def test_late_harm_is_told_apart_from_the_whole_run() -> None:
     assert evidence["estimate"] < evidence["lower"] < since["estimate"]
     assert 2.2 < since["estimate"] < 4.5
     assert "of stable over the whole run, but x" in run.reason
-    assert f"since look {since['look']} (" in run.reason
+    assert re.search(rf"since look {since['look']} \(\d\d:\d\d:\d\d UTC, 90% sequential interval above x", run.reason)
     replayed = [fold.stored(fold.look_of(look), told) for look, told in fold.replay(setup_of(run), looks)]
     assert replayed == looks
 

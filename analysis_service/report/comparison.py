@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from analysis_service.core.statistics.evidence import Evidence
 from analysis_service.core.statistics.looks import ArmData, Counts, Histogram
+from analysis_service.core.statistics.onset import edge_since
 from analysis_service.core.statistics.plan import Plan
+from analysis_service.core.statistics.sentence import Late
 from analysis_service.report import scales
 from analysis_service.report.chart import Axis, Band, Chart, Line, Marks, Moment, Role, Rule, Shape, Table
 from analysis_service.report.seen import Comparison, Seen, Use, amount, level, level_name, uses, why_not
-from analysis_service.report.text import NONE, clock, effect, moment, number, one_in, percent, times
+from analysis_service.report.text import NONE, between, clock, effect, moment, number, one_in, percent, times
 
 LN10 = math.log(10)
 LEAST, MOST = -2.0, 6.0  # log10 of the evidence that is drawn; beyond it only grows larger, or is none
@@ -125,7 +127,16 @@ def _effect(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Cha
     drawable = [(look.at.timestamp(), e) for look, e in known if e is not None and look.use == "used"]
     estimates = tuple((at, _finite(e.estimate)) for at, e in drawable)
     band = tuple((at, _finite(e.lower), _finite(e.upper)) for at, e in drawable)
-    wanted = [y for _, y in estimates] + [newest.no_change, newest.margin, newest.lower, newest.upper]
+    lines = [Line("estimate", "estimate", estimates, "diamond")]
+    onsets = tuple((look.at.timestamp(), _finite(look.late.estimate) if look.late else None) for look in looks)
+    if any(y is not None for _, y in onsets):
+        lines.append(Line("since a late onset", "estimate", onsets, "ring", dashed=True))
+    wanted = [y for line in lines for _, y in line.points] + [
+        newest.no_change,
+        newest.margin,
+        newest.lower,
+        newest.upper,
+    ]
     half = [e for _, e in known[len(known) // 2 :] if e is not None]
     wanted += [side for e in half for side in (e.lower, e.upper)]
     if ratio:
@@ -147,8 +158,7 @@ def _effect(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Cha
     return Chart(
         title="Effect with its confidence sequence",
         summary=(
-            f"Estimated effect {effect(newest.estimate, unit)}, between {effect(newest.lower, unit)} and "
-            f"{effect(newest.upper, unit)}; no change is {effect(newest.no_change, unit)}, the margin "
+            f"{_estimated(comparison, newest)}; no change is {effect(newest.no_change, unit)}, the margin "
             f"{effect(newest.margin, unit)}."
         ),
         x=x,
@@ -170,7 +180,7 @@ def _effect(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Cha
             ),
             frozenset({0, 2, 3, 4, 5, 6}),
         ),
-        lines=(Line("estimate", "estimate", estimates, "diamond"),),
+        lines=tuple(lines),
         bands=(Band(f"{level_} confidence sequence".strip(), "estimate", band),),
         rules=tuple(rules),
         moments=turning,
@@ -178,18 +188,33 @@ def _effect(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Cha
             text
             for text in (
                 "Where the band leaves the picture, it goes on beyond it." if outside else "",
-                _without_band(drawable, newest),
+                _without_band(drawable, comparison.late),
             )
             if text
         ),
     )
 
 
-def _without_band(drawable: Sequence[tuple[float, Evidence]], newest: Evidence) -> str:
+def _estimated(comparison: Comparison, newest: Evidence) -> str:
+    unit, late = newest.unit, comparison.late
+    bounds = between(newest.lower, newest.upper, unit)
+    if late is not None:
+        bounds = between(*edge_since(newest), unit)
+        whole = f"Estimated effect {effect(newest.estimate, unit)} over the whole run"
+        return f"{whole}; since look {late.look}, {clock(late.at)}, {effect(late.estimate, unit)}, {bounds}"
+    if newest.estimate is None:
+        return f"No effect to estimate yet, {bounds}"
+    return f"Estimated effect {effect(newest.estimate, unit)}, {bounds}"
+
+
+def _without_band(drawable: Sequence[tuple[float, Evidence]], late: Late | None) -> str:
     violated = any("model-violated" in e.flags for _, e in drawable)
     text = "Where there is no band, no constant effect agrees with all looks until then." if violated else ""
-    if newest.since:
-        text += f" The newest interval speaks of the looks after look {newest.since}; the estimate of all of them."
+    if late is not None:
+        text += (
+            f" Towards harm the newest interval speaks of the looks after look {late.look}; the estimate and the other "
+            "edge of all of them."
+        )
     return text.strip()
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from analysis_service.core.statistics import forecast
 from analysis_service.core.statistics.evidence import Evidence
 from analysis_service.core.statistics.looks import Counts, Gauge
+from analysis_service.core.statistics.onset import edge_since
 from analysis_service.core.statistics.plan import Plan
 from analysis_service.core.statistics.verdict import anytime_p
 from analysis_service.report.chart import Table
 from analysis_service.report.comparison import harm_of, safety_of
-from analysis_service.report.seen import Comparison, uses
-from analysis_service.report.text import count, effect, number, one_in, percent, span, times
+from analysis_service.report.seen import Comparison, Seen, uses
+from analysis_service.report.text import between, clock, count, effect, number, one_in, percent, span, times
 
 GRADES = {
     "exact": "exact: the false-alarm chance holds at every look, proven",
@@ -39,7 +40,7 @@ def facts(comparison: Comparison, *, done: bool) -> list[Fact]:
     plan, evidence = comparison.plan, comparison.evidence
     found: list[tuple[str, str]] = []
     if evidence is not None:
-        found += _effect(evidence, plan)
+        found += _effect(comparison, evidence)
     elif comparison.fixed is not None:
         found += _fixed(comparison)
     if plan is not None:
@@ -66,21 +67,29 @@ def facts(comparison: Comparison, *, done: bool) -> list[Fact]:
         found.append(("Canary's share of traffic", text))
     decided = comparison.verdict is not None and comparison.verdict.outcome != ""
     if evidence is not None and plan is not None and not done and not decided:
-        found.append(("Forecast", _forecast(plan, evidence, comparison.interval_seconds)))
-    if comparison.outlook:
-        found.append(("Said before the start", comparison.outlook))
+        found.append(("Still needed", _needed(plan, evidence, comparison.interval_seconds)))
+    if comparison.forecast:
+        found.append(("Forecast", comparison.forecast.removeprefix("Forecast ")))
     return [Fact(*pair) for pair in found]
 
 
-def _effect(evidence: Evidence, plan: Plan | None) -> list[tuple[str, str]]:
-    unit = evidence.unit
+def _effect(comparison: Comparison, evidence: Evidence) -> list[tuple[str, str]]:
+    plan, unit, late = comparison.plan, evidence.unit, comparison.late
     interval = ""
-    if evidence.lower is not None or evidence.upper is not None:
+    lower, upper = edge_since(evidence) if late is not None else (evidence.lower, evidence.upper)
+    if lower is not None or upper is not None:
         level = f"{percent(1 - 2 * plan.alpha)} " if plan is not None else ""
-        low = effect(evidence.lower, unit) if evidence.lower is not None else "unbounded"
-        high = effect(evidence.upper, unit) if evidence.upper is not None else "unbounded"
-        interval = f" ({level}confidence sequence {low} to {high})"
-    found = [("Effect", f"{effect(evidence.estimate, unit)}{interval}")]
+        interval = f" ({level}confidence sequence {between(lower, upper, unit)})"
+    if late is not None:
+        now = effect(late.estimate, unit)
+        found = [("Effect", f"{effect(evidence.estimate, unit)} over the whole run")]
+        found.append((f"Since look {late.look}, {clock(late.at)}", f"{now}{interval}"))
+    elif evidence.estimate is None and unit == "ratio" and any(_is_counted(look) for look in comparison.looks):
+        counts = (evidence.canary_events, evidence.canary_total, evidence.stable_events, evidence.stable_total)
+        text = "{} of {} on the canary against {} of {} on stable".format(*map(count, counts))
+        found = [("Effect", f"no ratio: {text}{interval}")]
+    else:
+        found = [("Effect", f"{effect(evidence.estimate, unit)}{interval}")]
     if evidence.margin is not None:
         found.append(("Margin", f"{effect(evidence.margin, unit)}; no change is {effect(evidence.no_change, unit)}"))
     if (
@@ -95,6 +104,10 @@ def _effect(evidence: Evidence, plan: Plan | None) -> list[tuple[str, str]]:
              f"{effect(1e4 * (canary - stable), 'difference')}")
         )  # fmt: skip
     return found
+
+
+def _is_counted(look: Seen) -> bool:
+    return isinstance(look.canary, Counts) and isinstance(look.stable, Counts)
 
 
 def _fixed(comparison: Comparison) -> list[tuple[str, str]]:
@@ -153,7 +166,7 @@ def _basis(comparison: Comparison, evidence: Evidence) -> list[tuple[str, str]]:
     return found
 
 
-def _forecast(plan: Plan, evidence: Evidence, interval_seconds: float) -> str:
+def _needed(plan: Plan, evidence: Evidence, interval_seconds: float) -> str:
     ahead = forecast.remaining(plan, evidence)
     parts = []
     for looks, requests, word in (

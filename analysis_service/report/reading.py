@@ -15,7 +15,9 @@ from analysis_service.core.prepare import Ready
 from analysis_service.core.statistics.evidence import Evidence
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Look, usable_counts, usable_histogram
 from analysis_service.core.statistics.looks import Histogram as HistogramData
+from analysis_service.core.statistics.outlook import Outlook
 from analysis_service.core.statistics.plan import Plan
+from analysis_service.core.statistics.sentence import Late
 from analysis_service.core.statistics.verdict import VerdictState
 from analysis_service.report.seen import Comparison, FixedTest, Seen, Use
 
@@ -23,7 +25,8 @@ T = TypeVar("T")
 _NOTHING: Mapping[str, str] = {}
 
 
-FORECAST = "forecast"  # of a measurement's metadata: what can be found at all, said before the start
+FORECAST = "forecast"  # of a measurement's metadata: what can be found at all, in words
+OUTLOOK = "compare.forecast"  # the same as data
 PLAN = "compare.plan"  # of a measurement's metadata: the settings, calibration included, as they were fixed
 
 
@@ -53,7 +56,8 @@ def comparison(
         interval_seconds=interval or _spacing(seen),
         split=_numbers(data.get("split")),
         fixed=next((f for f in map(_fixed, reversed(looks)) if f is not None), None),
-        outlook=metadata.get(FORECAST, ""),
+        forecast=metadata.get(FORECAST, ""),
+        outlook=_outlook(metadata.get(OUTLOOK, "")),
         notes=notes,
     )
 
@@ -68,6 +72,13 @@ def _plan(ready: Ready | None, metrics: Sequence[tuple[Metric, bool]]) -> tuple[
         return plan_of(spec, share_of(ready.name, metrics)), interval.total_seconds(), spec.notes
     except SpecError:
         return None, interval.total_seconds(), ()
+
+
+def _outlook(text: str) -> Outlook | None:
+    try:
+        return msgspec.json.decode(text, type=Outlook) if text else None
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _kept_plan(metadata: Mapping[str, str]) -> Plan | None:
@@ -107,6 +118,7 @@ def _seen(stored: StoredLook, used_before: int) -> tuple[Seen, int]:
         evidence=evidence,
         use=use,
         outcome=verdict.outcome if verdict is not None else "",
+        late=_read(data.get("since"), Late),
     ), used_before
 
 

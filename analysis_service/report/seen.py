@@ -9,7 +9,9 @@ import msgspec
 
 from analysis_service.core.statistics.evidence import Evidence, Unit
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram, Samples
+from analysis_service.core.statistics.outlook import Outlook
 from analysis_service.core.statistics.plan import Plan
+from analysis_service.core.statistics.sentence import Late
 from analysis_service.core.statistics.verdict import VerdictState
 from analysis_service.report.text import NONE, count
 
@@ -30,6 +32,7 @@ class Seen:
     evidence: Evidence | None = None
     use: Use = "used"
     outcome: str = ""  # "", "pass" or "fail" after this look
+    late: Late | None = None  # where the evidence's interval speaks of the looks since a late onset
 
 
 class FixedEffect(msgspec.Struct, frozen=True):
@@ -61,7 +64,7 @@ class FixedTest(msgspec.Struct, frozen=True):
 class Comparison:
     """plan is None where the spec is not known. split: the canary's share of traffic, and evidence against it.
 
-    outlook: what could be found at all, said before the start.
+    forecast: what can be found at all, in words; outlook: the same as data.
     """
 
     plan: Plan | None
@@ -70,13 +73,19 @@ class Comparison:
     interval_seconds: float = 0.0
     split: Mapping[str, float] = field(default_factory=dict)
     fixed: FixedTest | None = None
-    outlook: str = ""
+    forecast: str = ""
+    outlook: Outlook | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def evidence(self) -> Evidence | None:
         """The newest there is."""
         return next((look.evidence for look in reversed(self.looks) if look.evidence is not None), None)
+
+    @property
+    def late(self) -> Late | None:
+        """The onset that the newest evidence's interval speaks of."""
+        return next((look.late for look in reversed(self.looks) if look.evidence is not None), None)
 
     @property
     def turning(self) -> tuple[Seen | None, Seen | None]:

@@ -134,7 +134,11 @@ def _metric(
     if compared:
         last = result.measurements[-1].metadata if result.measurements else {}
         seen = reading.comparison(ready, metrics, looks, last)
-        charts, found, notes = tuple(comparison.charts(seen)), facts.facts(seen, done=result.phase.done), seen.notes
+        charts, found, notes = (
+            tuple(comparison.charts(seen)),
+            facts.facts(seen, done=result.phase.done),
+            _notes(seen, result),
+        )
         table = facts.quantiles(seen)
         tables = (table,) if table is not None else ()
         if not looks:
@@ -157,6 +161,14 @@ def _metric(
         tables=tables,
         notes=notes,
     )
+
+
+def _notes(seen: Comparison, result: MetricResult) -> tuple[str, ...]:
+    """What a reader should know; while it runs also that it will probably end without a verdict."""
+    warning = seen.forecast.partition("Warning: ")[2]
+    if not warning or result.phase.done or seen.outlook is None or not seen.outlook.unlikely:
+        return seen.notes
+    return (*seen.notes, f"{warning[:1].upper()}{warning[1:]}")
 
 
 def _sentence(result: MetricResult, ready: Ready | None) -> str:

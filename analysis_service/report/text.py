@@ -74,6 +74,13 @@ def effect(value: float | None, unit: str) -> str:
     return number(value, 3)
 
 
+def between(lower: float | None, upper: float | None, unit: str) -> str:
+    """×1.4 to ×2.6, above ×1.4, below ×2.6. None is unbounded, and so is a ratio of 0."""
+    if lower is None or (lower == 0.0 and unit == "ratio" and upper is not None):
+        return f"below {effect(upper, unit)}" if upper is not None else "unbounded"
+    return f"above {effect(lower, unit)}" if upper is None else f"{effect(lower, unit)} to {effect(upper, unit)}"
+
+
 def one_in(log_e: float) -> str:
     """An e-value from its natural logarithm, as "1 in N"."""
     if log_e <= 0:

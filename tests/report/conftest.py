@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from analysis_service.core.compare import foresight
 from analysis_service.core.compare.spec import comparison_of, parse, plan_of
 from analysis_service.core.compare.state import Setup, begin, step, stored
 from analysis_service.core.compare.telling import after_look
@@ -77,10 +79,12 @@ def compare(
     hours: str = "",
     share: float = 1.0,
     weights: Sequence[float | None] = (),
+    running: bool = False,
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[Metric, MetricResult, list[Look]]:
     """A metric, its result and its looks, as the service would keep them. spoil: some looks are missed or empty."""
     longest = hours or f"{(looks + 1) * 30}s"
+    last = None if running else looks
     comparison = {
         "arms": {"canary": {"hash": "c4n"}, "stable": {"hash": "5tb"}},
         shape: QUERIES[shape],
@@ -96,6 +100,7 @@ def compare(
     setup = Setup(name, spec, plan_of(spec, share))
     state, kept = begin(setup), []
     ending = None
+    outlook = foresight.foresee(setup, None)
     for i, (canary, stable) in enumerate(pairs if pairs is not None else draw(shape, looks, effect, onset, seed), 1):
         at = START + i * INTERVAL
         elapsed = i * INTERVAL.total_seconds()
@@ -110,8 +115,9 @@ def compare(
             look = replace(look, weight_percent=weights[min(i, len(weights)) - 1])
         state, told = step(setup, state, look)
         kept.append(stored(look, told))
+        outlook = foresight.renewed(setup, state, outlook)
         if told is not None:
-            ending = after_look(setup, metric, told, over=i == looks)
+            ending = after_look(setup, metric, told, over=i == last)
             if ending.phase.done and until == "verdict":
                 break
     phase = ending.phase if ending is not None else Phase.RUNNING
@@ -122,6 +128,12 @@ def compare(
         started_at=START,
         finished_at=kept[-1].at if done else None,
         reason=ending.reason if ending is not None else "",
+        metadata={
+            "forecast": foresight.told(setup, outlook),
+            "compare.forecast": msgspec.json.encode(outlook).decode(),
+        }
+        if outlook is not None
+        else {},
     )
     count = 1 if done else 0
     return (

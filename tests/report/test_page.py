@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from analysis_service.core.model import Argument, Metric, MetricResult, Phase, Run
+from analysis_service.core.statistics.looks import Counts
 from analysis_service.report import page, png, sheet
 from analysis_service.report.story import Story, Verdict, tell
 
@@ -257,3 +258,50 @@ def test_runs_with_nothing_to_draw(new_run: Make, run: dict[str, Any]) -> None:
 def test_the_same_run_gives_the_same_bytes(full: Story) -> None:
     assert page.page(full) == page.page(full)
     assert png.png_sheet(full, full.metrics[-1:]) == png.png_sheet(full, full.metrics[-1:])
+
+
+def facts_of(story: Story) -> dict[str, str]:
+    return {fact.label: fact.value for fact in story.metrics[0].facts}
+
+
+def test_a_late_onset_is_told_and_drawn_apart(compared: Make, new_run: Make) -> None:
+    """The interval leaves the estimate of the whole run out: the page says what each of them speaks of."""
+    story = story_of(new_run, compared("errors", "counts", 240, effect=2.0, onset=120, until="terminated", spoil=False))
+    facts, chart = facts_of(story), story.metrics[0].charts[1]
+    assert facts["Effect"].endswith(" over the whole run")
+    since = next(label for label in facts if label.startswith("Since look "))
+    assert re.fullmatch(r"Since look \d+, \d\d:\d\d:\d\d", since)
+    assert re.match(r"×\d\.\d+ \(90 % confidence sequence above ×1\.\d+\)", facts[since])
+    assert [line.label for line in chart.lines] == ["estimate", "since a late onset"]
+    assert f"over the whole run; {since[:1].lower()}{since[1:]}, ×" in chart.summary
+    assert "Towards harm the newest interval speaks of the looks after look" in chart.note
+    assert "since a late onset" in page.page(story)
+
+
+def test_an_early_onset_has_one_estimate(full: Story) -> None:
+    for metric in full.metrics:
+        assert not any(fact.label.startswith("Since look") for fact in metric.facts)
+        assert not any(line.label == "since a late onset" for chart in metric.charts for line in chart.lines)
+        assert not any("newest interval" in chart.note for chart in metric.charts)
+
+
+def test_without_a_ratio_the_counts_are_told(compared: Make, new_run: Make) -> None:
+    pairs = [(Counts(3.0, 30.0), Counts(0.0, 30.0))] * 6
+    story = story_of(new_run, compared("errors", "counts", 6, pairs=pairs, spoil=False))
+    facts = facts_of(story)
+    assert re.match(r"no ratio: \d+ of \d+ on the canary against 0 of \d+ on stable \(90 % .* above ×", facts["Effect"])
+    assert story.metrics[0].charts[1].summary.startswith("No effect to estimate yet, above ×")
+
+
+def test_a_forecast_is_told_and_warned_of_while_it_runs(compared: Make, new_run: Make) -> None:
+    quiet = [(Counts(float(k % 5 == 0), 10.0), Counts(float(k % 3 == 0), 10.0)) for k in range(5)]
+    running = compared("errors", "counts", 5, pairs=quiet, hours="20m", running=True)
+    story = story_of(new_run, running)
+    facts = facts_of(story)
+    assert facts["Forecast"].startswith("from the first 3 looks: 40 looks find ")
+    assert "Still needed" in facts
+    notes = [note for note in story.metrics[0].notes if note.startswith("It will probably end Inconclusive")]
+    assert len(notes) == 1
+    ended = story_of(new_run, compared("errors", "counts", 5, pairs=quiet))
+    assert "Forecast" in facts_of(ended)
+    assert not any("probably" in note for note in ended.metrics[0].notes)

@@ -45,6 +45,21 @@ def test_escape(given: str, shown: str) -> None:
     assert text.escape(given) == shown
 
 
+@pytest.mark.parametrize(
+    ("lower", "upper", "unit", "written"),
+    [
+        (1.4, 2.6, "ratio", "×1.4 to ×2.6"),
+        (1.4, None, "ratio", "above ×1.4"),
+        (None, 2.6, "ratio", "below ×2.6"),
+        (0.0, 2.6, "ratio", "below ×2.6"),  # no ratio is less
+        (0.0, 2.6, "difference", "+0 to +2.6"),
+        (None, None, "ratio", "unbounded"),
+    ],
+)
+def test_between(lower: float | None, upper: float | None, unit: str, written: str) -> None:
+    assert text.between(lower, upper, unit) == written
+
+
 def test_cut_keeps_both_ends() -> None:
     assert text.cut("checkout-errors-of-the-gateway-v2", 16) == "checkout-e…ay-v2"
     assert text.cut("short", 16) == "short"

@@ -23,6 +23,16 @@ def is_apart(evidence: Evidence) -> bool:
     return (lower is not None and estimate < lower) or (upper is not None and estimate > upper)
 
 
+def edge_since(evidence: Evidence) -> tuple[float | None, float | None]:
+    """Of an interval that `is_apart` the edge that speaks of the looks since then, as (lower, upper).
+
+    The other edge speaks of the whole run: only towards harm are there late starts.
+    """
+    estimate, lower = evidence.estimate, evidence.lower
+    below = estimate is not None and lower is not None and estimate < lower
+    return (lower, None) if below else (None, evidence.upper)
+
+
 def starts_of(state: object) -> frozenset[int]:
     """After how many used looks the copies that the state holds have started."""
     if isinstance(state, CountState):

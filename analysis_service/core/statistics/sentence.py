@@ -7,6 +7,7 @@ import msgspec
 
 from .evidence import Evidence
 from .forecast import remaining
+from .onset import edge_since
 from .plan import Plan
 from .verdict import VerdictState, harm_of, why_undecided
 
@@ -18,6 +19,8 @@ _WHY = {
     "bad-data": "too much of the data was unusable",
     "uncalibrated": "without history the noise is not known well enough to tell",
 }
+
+_OF_COUNTS = frozenset({"sequential-rate-ratio", "sequential-odds-ratio", "sprt", "group-sequential"})
 
 
 def number(value: float) -> str:
@@ -83,8 +86,10 @@ def effect_text(plan: Plan, evidence: Evidence, late: Late | None = None) -> str
     whole = f"{_effect(evidence, evidence.estimate)}{of}"
     if late is None:
         return f"{whole} ({interval_text(plan, evidence)})"
-    since = f"since look {late.look} ({late.at:%H:%M:%S} UTC, {interval_text(plan, evidence)})"
-    now = _effect(evidence, late.estimate) if late.estimate is not None else _bounds(evidence)
+    lower, upper = edge_since(evidence)
+    edge = msgspec.structs.replace(evidence, lower=lower, upper=upper)
+    since = f"since look {late.look} ({late.at:%H:%M:%S} UTC, {interval_text(plan, edge)})"
+    now = _effect(evidence, late.estimate) if late.estimate is not None else _bounds(edge)
     return f"{whole} over the whole run, but {now} {since}"
 
 
@@ -95,7 +100,7 @@ def _counted(plan: Plan, evidence: Evidence) -> str:
         ("stable", evidence.stable_events, evidence.stable_total),
     )
     said = [f"{events:.10g} of {total:.10g} on {arm}" for arm, events, total in arms if total > 0.0]
-    if len(said) < len(arms):
+    if len(said) < len(arms) or evidence.test not in _OF_COUNTS:
         return "no effect to estimate yet"
     bounds = _bounds(evidence)
     interval = f" ({level_text(plan)} of the ratio {bounds})" if bounds else ""

@@ -223,6 +223,11 @@ def test_an_undecided_look_says_how_long() -> None:
         ),
         # nobody has any
         ({"estimate": None}, "errors: 0 of 1000 on the canary against 0 of 9000 on stable; limit x1.5;"),
+        # a gauge's first point only tells where it starts
+        (
+            {"test": "sequential-t", "estimate": None, "used": 1, "canary_total": 1.0, "stable_total": 1.0},
+            "errors: no effect to estimate yet; limit x1.5;",
+        ),
         # an interval that speaks of the whole run
         ({"estimate": 1.3, "lower": 1.1}, "errors: x1.3 of stable (90% sequential interval above x1.1); limit x1.5;"),
     ],
@@ -246,9 +251,10 @@ def test_a_sentence_begins_with_what_was_seen(given: dict[str, Any], text: str) 
         ),
     ],
 )
-def test_a_late_onset_is_told_apart(estimate: float | None, text: str) -> None:
+@pytest.mark.parametrize("upper", [None, 1.6])  # the upper edge speaks of the whole run: it is not told here
+def test_a_late_onset_is_told_apart(estimate: float | None, text: str, upper: float | None) -> None:
     late = sentence.Late(118, datetime(2026, 1, 1, 12, 3, 10, tzinfo=UTC), estimate)
-    given = evidence(estimate=1.3, lower=1.5, since=110)
+    given = evidence(estimate=1.3, lower=1.5, upper=upper, since=110)
     assert sentence.sentence(PLAN, "errors", given, VerdictState("", 130), late=late).startswith(text)
 
 
