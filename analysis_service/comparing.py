@@ -138,6 +138,8 @@ class Comparer:
         except SpecError as error:
             return mark_error(base, f"compare: {error}", now, Cause.SPEC_INVALID), ()
         now = self.clock.now()  # the look may have waited for its look-back
+        if task.measurement is None:
+            base = replace(base, started_at=now)  # and its time begins with its first readings
         if isinstance(held, Spec):
             answered = await self._answers(run, task, held)
             return await self._ahead(run, task, metric, held, base, answered, now, stored)

@@ -240,3 +240,71 @@ async def test_a_score_over_comparisons(tmp_path: Path) -> None:
     }
     assert run.phase is Phase.SUCCESSFUL
     assert run.reason.startswith("Score 80 (errors 100, latency 0) reaches the pass threshold 75")
+
+
+@dataclass
+class Backend:
+    """Speaks as Prometheus does: counters of both versions at once, and past data when it is let."""
+
+    began: float = field(default_factory=time.monotonic)
+    let: asyncio.Event = field(default_factory=asyncio.Event)
+    ranges: int = 0
+    address: str = ""
+
+    async def query(self, request: web.Request) -> web.Response:
+        asked = str((await request.post())["query"])
+        grown = (time.monotonic() - self.began) * (1000 if asked.startswith("requests") else 50)
+        sample = {"metric": {"pod": asked}, "value": [time.time(), f"{grown:.0f}"]}
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": [sample]}})
+
+    async def query_range(self, request: web.Request) -> web.Response:
+        self.ranges += 1
+        await self.let.wait()
+        return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": []}})
+
+
+async def test_looks_that_wait_for_a_look_back_outlive_the_service(tmp_path: Path) -> None:
+    """They were taken on time by the first service, and are judged by the second, which asks for the past anew."""
+    backend = Backend()
+    app = web.Application()
+    app.router.add_post("/api/v1/query", backend.query)
+    app.router.add_post("/api/v1/query_range", backend.query_range)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = "http://{}:{}".format(*runner.addresses[0][:2])
+    spec = {
+        "arms": {"canary": {"v": "canary"}, "stable": {"v": "stable"}},
+        "counts": {
+            part: {"prometheus": {"address": address, "query": f'{name}{{v="{{{{arm.v}}}}"}}'}}
+            for part, name in (("events", "errors"), ("totals", "requests"))
+        },
+        "margin": {"relative": 0.5},
+        "maxDuration": "1h",
+    }
+    metric = Metric(name="errors", interval="100ms", provider={"compare": spec})
+    async with service(tmp_path / "db") as parts:
+        parts.engine.measurer.comparer.grace_seconds = 0.05
+        await start(parts, metric)
+
+        async def waiting() -> bool:
+            results = (await stored(parts)).results
+            return bool(results) and "5 looks taken" in results[0].measurements[-1].reason
+
+        await until(waiting)
+        assert backend.ranges == 1
+        assert await looks(parts) == []
+    restarted = time.time()
+    backend.let.set()
+    async with service(tmp_path / "db") as parts:
+        await looked(parts, 12)
+        kept = await looks(parts)
+        run = await stored(parts)
+    await runner.cleanup()
+    assert backend.ranges > 1
+    assert [look.number for look in kept] == list(range(1, len(kept) + 1))
+    assert sum(look.at.timestamp() < restarted for look in kept) >= 5
+    totals = [look.data["canary"]["total"] for look in kept]
+    assert kept[-1].data["evidence"]["canary_total"] == pytest.approx(sum(totals))
+    assert "uncalibrated" in run.results[0].measurements[-1].metadata["guarantee"]
+    assert "compare.waiting" not in run.results[0].measurements[-1].metadata
