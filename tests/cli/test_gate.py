@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 Metrics = Mapping[str, Callable[..., dict[str, Any]]]
-TWICE = {"interval": "1s", "count": 2}
+TWICE = {"interval": "50ms", "count": 2}
 LONG = {"interval": "1s", "count": 100}
 
 
