@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from analysis_service.core.statistics.looks import Look
 
 _MISSED = "missed"
+_ABOVE = "bad-events-above-total"
 _ARMS = ("canary", "stable")
 _REASONS = 2  # told of each arm, most frequent first
 
@@ -32,6 +33,7 @@ _WORDS: Mapping[str, str] = {
 def counted(before: Mapping[str, int], look: Look) -> Mapping[str, int]:
     """The gaps with this look's in them: `canary no-data` -> in so many looks."""
     new = [_MISSED] if look.missed else [f"{arm} {flag}" for arm, flag in look.gaps.items()]
+    new += [_ABOVE] if _ABOVE in look.flags else []
     if not new:
         return before
     return {**before, **{one: before.get(one, 0) + 1 for one in new}}
@@ -50,6 +52,8 @@ def in_words(gaps: Mapping[str, int], looks: int) -> str:
         for arm, found in by_arm.items()
         if found
     ]
+    if above := gaps.get(_ABOVE, 0):
+        said.append(f"events were more than twice the totals in {_of(above, looks)}: are the two queries swapped?")
     if missed := gaps.get(_MISSED, 0):
         said.append(f"{missed} look{'' if missed == 1 else 's'} could not be taken")
     return ", ".join(said)

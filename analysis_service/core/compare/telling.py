@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from analysis_service.core.compare import fixed, gaps
-from analysis_service.core.compare.spec import KAYENTA, Spec
+from analysis_service.core.compare.spec import KAYENTA, SAMPLE_RATIO, Spec
 from analysis_service.core.compare.state import Setup, Since, State, Told, since_of
 from analysis_service.core.judge import POLICY
 from analysis_service.core.model import Cause, Metric, Phase
@@ -37,11 +37,13 @@ def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Endin
     text = _sentence(setup, told, ends=ends and not (failed or passed))
     if told.evidence is not None and told.evidence.used == 0:
         text = _nothing(setup, told.look.number, told.gaps, ends=ends)
+    elif told.evidence is not None and spec.test == SAMPLE_RATIO:
+        text = _share(setup, told, told.evidence, ends=ends)
     elif missing := gaps.in_words(told.gaps, told.look.number):
         text += f" {missing[:1].upper()}{missing[1:]}."
     if told.misrouted:
         text += f" {_routing(told)}"
-    elif "configured" in told.split:
+    elif "configured" in told.split and spec.test != SAMPLE_RATIO:
         text += f" Routed: {100 * told.split['canary_share']:.3g}% to the canary, configured {_configured(told)}."
     value = shown(told.evidence) if told.evidence is not None else _effect_of(told)
     if failed:
@@ -126,6 +128,24 @@ def _nothing(setup: Setup, looks: int, missing: Mapping[str, int], *, ends: bool
     why = gaps.in_words(missing, looks) or "no look had data that this test can use"
     end = "Inconclusive: there was no data to judge" if ends else "not decided"
     return f"{setup.name}: nothing could be compared in {looks} look{'' if looks == 1 else 's'}: {why}; {end}."
+
+
+def _share(setup: Setup, told: Told, evidence: Evidence, *, ends: bool) -> str:
+    """The sentence of a comparison that looks at nothing but the split of the traffic."""
+    share = "" if evidence.estimate is None else f"{100 * evidence.estimate:.3g}% of the traffic goes to the canary"
+    if told.verdict.outcome == "fail":
+        end = f"Failed at look {told.verdict.failed_at}"
+    else:
+        end = "Inconclusive: no wrong share was shown, and that it is right this test cannot show" if ends else ""
+    parts = (
+        share,
+        f"configured {_configured(told)}",
+        f"evidence for a wrong share {sentence.odds(evidence.log_e_harm)}",
+        end or "not decided",
+        f"false-alarm chance at most {sentence.chance_text(setup.plan)}, all looks included",
+    )
+    seen = f"{evidence.canary_total:.10g} on the canary, {evidence.stable_total:.10g} on stable"
+    return f"{setup.name}: {'; '.join(part for part in parts if part)}. Seen: {seen}, {evidence.used} look{'' if evidence.used == 1 else 's'}."
 
 
 def _late(since: Since | None) -> sentence.Late | None:

@@ -44,6 +44,11 @@ NAN = float("nan")
         ({"missed": 1}, 3, "1 look could not be taken"),
         ({"missed": 2, "canary no-data": 1}, 3, "the canary had no data in 1 of 3 looks (its query returned nothing), "
          "2 looks could not be taken"),
+        (
+            {"bad-events-above-total": 4},
+            5,
+            "events were more than twice the totals in 4 of 5 looks: are the two queries swapped?",
+        ),
         # a flag of a later version is better than no word
         ({"canary odd-flag": 1}, 2, "the canary had no data in 1 of 2 looks (odd-flag)"),
     ],
