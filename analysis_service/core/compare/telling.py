@@ -145,7 +145,8 @@ def _share(setup: Setup, told: Told, evidence: Evidence, *, ends: bool) -> str:
         f"false-alarm chance at most {sentence.chance_text(setup.plan)}, all looks included",
     )
     seen = f"{evidence.canary_total:.10g} on the canary, {evidence.stable_total:.10g} on stable"
-    return f"{setup.name}: {'; '.join(part for part in parts if part)}. Seen: {seen}, {evidence.used} look{'' if evidence.used == 1 else 's'}."
+    looks = f"{evidence.used} look{'' if evidence.used == 1 else 's'}"
+    return f"{setup.name}: {'; '.join(part for part in parts if part)}. Seen: {seen}, {looks}."
 
 
 def _late(since: Since | None) -> sentence.Late | None:
