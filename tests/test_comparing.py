@@ -473,7 +473,12 @@ WHOLE: list[tuple[str, Source, Metric, Phase]] = [
     ("gauge safe", levels("same"), gauge(margin={"relative": 0.2}), SAFE),
     ("pods harm", levels("higher", pods=5), gauge(margin={"relative": 0.1}), HARM),
     ("quantile harm", levels("higher", pods=20), gauge(test="sequential-quantile", failAt="noharm"), HARM),
-    ("ks harm", levels("higher", pods=20), gauge(test="sequential-ks", failAt="noharm"), HARM),
+    (
+        "ks harm",
+        levels("higher", pods=20),
+        gauge(test="sequential-ks", failAt="noharm", margin={"absolute": 0.2}),
+        HARM,
+    ),
     ("mean harm", levels("higher"), gauge(test="sequential-mean", failAt="noharm", margin={"absolute": 10}), HARM),
     ("welch harm", levels("higher"), gauge(test="welch", failAt="noharm"), HARM),
     ("welch safe", levels("same"), gauge(test="welch"), SAFE),

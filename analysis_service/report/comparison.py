@@ -126,7 +126,7 @@ def _effect(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Cha
     # what is known so far stays known through a look that was no evidence: these curves have no gaps there
     drawable = [(look.at.timestamp(), e) for look, e in known if e is not None and look.use == "used"]
     estimates = tuple((at, _finite(e.estimate)) for at, e in drawable)
-    band = tuple((at, _finite(e.lower), _finite(e.upper)) for at, e in drawable)
+    band = tuple(_banded(look) for look in looks if look.evidence is not None and look.use == "used")
     lines = [Line("estimate", "estimate", estimates, "diamond")]
     onsets = tuple((look.at.timestamp(), _finite(look.late.estimate) if look.late else None) for look in looks)
     if any(y is not None for _, y in onsets):
@@ -195,6 +195,14 @@ def _effect(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Cha
     )
 
 
+def _banded(look: Seen) -> tuple[float, float | None, float | None]:
+    """The interval after a look; since a late onset its edge towards harm, beyond which the effect since then lies."""
+    evidence = look.evidence
+    assert evidence is not None
+    lower, upper = edge_since(evidence) if look.late is not None else (evidence.lower, evidence.upper)
+    return look.at.timestamp(), _finite(lower), _finite(upper)
+
+
 def _estimated(comparison: Comparison, newest: Evidence) -> str:
     unit, late = newest.unit, comparison.late
     bounds = between(newest.lower, newest.upper, unit)
@@ -212,8 +220,7 @@ def _without_band(drawable: Sequence[tuple[float, Evidence]], late: Late | None)
     text = "Where there is no band, no constant effect agrees with all looks until then." if violated else ""
     if late is not None:
         text += (
-            f" Towards harm the newest interval speaks of the looks after look {late.look}; the estimate and the other "
-            "edge of all of them."
+            f" The newest band is bounded by the looks after look {late.look} alone; the estimate is of all of them."
         )
     return text.strip()
 

@@ -76,7 +76,7 @@ def effect(value: float | None, unit: str) -> str:
 
 def between(lower: float | None, upper: float | None, unit: str) -> str:
     """×1.4 to ×2.6, above ×1.4, below ×2.6. None is unbounded, and so is a ratio of 0."""
-    if lower is None or (lower == 0.0 and unit == "ratio" and upper is not None):
+    if lower is None or (lower == 0.0 and unit == "ratio"):
         return f"below {effect(upper, unit)}" if upper is not None else "unbounded"
     return f"above {effect(lower, unit)}" if upper is None else f"{effect(lower, unit)} to {effect(upper, unit)}"
 

@@ -274,7 +274,8 @@ def test_a_late_onset_is_told_and_drawn_apart(compared: Make, new_run: Make) -> 
     assert re.match(r"×\d\.\d+ \(90 % confidence sequence above ×1\.\d+\)", facts[since])
     assert [line.label for line in chart.lines] == ["estimate", "since a late onset"]
     assert f"over the whole run; {since[:1].lower()}{since[1:]}, ×" in chart.summary
-    assert "Towards harm the newest interval speaks of the looks after look" in chart.note
+    assert "The newest band is bounded by the looks after look" in chart.note
+    assert chart.bands[0].points[-1][2] is None  # beyond the edge, and nowhere does it end
     assert "since a late onset" in page.page(story)
 
 
@@ -282,7 +283,7 @@ def test_an_early_onset_has_one_estimate(full: Story) -> None:
     for metric in full.metrics:
         assert not any(fact.label.startswith("Since look") for fact in metric.facts)
         assert not any(line.label == "since a late onset" for chart in metric.charts for line in chart.lines)
-        assert not any("newest interval" in chart.note for chart in metric.charts)
+        assert not any("newest band" in chart.note for chart in metric.charts)
 
 
 def test_without_a_ratio_the_counts_are_told(compared: Make, new_run: Make) -> None:

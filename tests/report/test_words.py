@@ -52,6 +52,7 @@ def test_escape(given: str, shown: str) -> None:
         (1.4, None, "ratio", "above ×1.4"),
         (None, 2.6, "ratio", "below ×2.6"),
         (0.0, 2.6, "ratio", "below ×2.6"),  # no ratio is less
+        (0.0, None, "ratio", "unbounded"),
         (0.0, 2.6, "difference", "+0 to +2.6"),
         (None, None, "ratio", "unbounded"),
     ],

@@ -12,6 +12,7 @@ from analysis_service.core.judge import POLICY
 from analysis_service.core.model import Cause, Metric, Phase
 from analysis_service.core.statistics import forecast, sentence, verdict
 from analysis_service.core.statistics.evidence import Evidence
+from analysis_service.core.statistics.onset import edge_since
 
 _ENDLESS = 30 * 86400.0  # seconds: no run lasts longer
 TERMINATED = "Metric Terminated"  # Argo's word
@@ -45,7 +46,7 @@ def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Endin
         text += f" {_routing(told)}"
     elif "configured" in told.split and spec.test != SAMPLE_RATIO:
         text += f" Routed: {100 * told.split['canary_share']:.3g}% to the canary, configured {_configured(told)}."
-    value = shown(told.evidence) if told.evidence is not None else _effect_of(told)
+    value = shown(told.evidence, told.since) if told.evidence is not None else _effect_of(told)
     if failed:
         return Ending(Phase.FAILED, Cause.HARM_SHOWN, value, text)
     if told.gap and not passed:
@@ -88,13 +89,23 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
     return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED, value, f"{text}{missing}")
 
 
-def shown(evidence: Evidence) -> str:
-    """The effect in a few characters: `x1.9 (1.4..2.6)`; empty while there is none."""
-    if evidence.estimate is None:
-        return ""
+def shown(evidence: Evidence, since: Since | None = None) -> str:
+    """The effect in a few characters: `x1.9 (1.4..2.6)`; empty while there is none. After a late onset that since then.
+
+    Where an arm had no events, there is a limit and no estimate: `above x3.1`.
+    """
+    estimate, lower, upper = evidence.estimate, evidence.lower, evidence.upper
+    if since is not None:
+        lower, upper = edge_since(evidence)
+        estimate = since.estimate if since.estimate is not None else estimate
+    if evidence.unit == "ratio" and lower == 0.0:
+        lower = None  # no ratio is less: nothing is known
     sign = "x" if evidence.unit == "ratio" else ""
-    low, high = ("" if edge is None else sentence.number(edge) for edge in (evidence.lower, evidence.upper))
-    return f"{sign}{sentence.number(evidence.estimate)}" + (f" ({low}..{high})" if low or high else "")
+    if estimate is None:
+        one = lower if upper is None else upper if lower is None else None
+        return f"{'above' if upper is None else 'below'} {sign}{sentence.number(one)}" if one is not None else ""
+    low, high = ("" if edge is None else sentence.number(edge) for edge in (lower, upper))
+    return f"{sign}{sentence.number(estimate)}" + (f" ({low}..{high})" if low or high else "")
 
 
 def missed_text(name: str, missed: int, limit: int, message: str) -> str:

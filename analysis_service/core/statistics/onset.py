@@ -11,15 +11,21 @@ from .t_test import TState
 
 _COUNT_ROW = NODES + 3  # of `conditional.CountState.starts`: look, log weight, canary events, S at the nodes
 _GAUGE_ROW = 5  # of `gauge_series.Series.starts`: look, log weight, n, sum, sum of squares
+VIOLATED = "model-violated"  # flag of evidence whose interval is empty
 _GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 _CLOSE = 1e-4  # of a log ratio
 
 
 def is_apart(evidence: Evidence) -> bool:
-    """Whether the interval speaks of the looks since a late start and leaves out the estimate of the whole run."""
+    """Whether the interval speaks of the looks since a late start and leaves out the estimate of the whole run.
+
+    So it does where its edges have passed each other: no constant effect fits all looks, one that came late does.
+    """
     estimate, lower, upper = evidence.estimate, evidence.lower, evidence.upper
     if not evidence.since or estimate is None:
         return False
+    if VIOLATED in evidence.flags:
+        return True
     return (lower is not None and estimate < lower) or (upper is not None and estimate > upper)
 
 

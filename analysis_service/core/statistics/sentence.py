@@ -7,7 +7,7 @@ import msgspec
 
 from .evidence import Evidence
 from .forecast import remaining
-from .onset import edge_since
+from .onset import VIOLATED, edge_since
 from .plan import Plan
 from .verdict import VerdictState, harm_of, why_undecided
 
@@ -58,6 +58,8 @@ class Late(msgspec.Struct, frozen=True):
 
 
 def interval_text(plan: Plan, evidence: Evidence) -> str:
+    if VIOLATED in evidence.flags:
+        return "no constant effect fits all looks"
     return f"{level_text(plan)} {_bounds(evidence)}" if _bounds(evidence) else "no interval yet"
 
 
@@ -67,7 +69,7 @@ def level_text(plan: Plan) -> str:
 
 def _bounds(evidence: Evidence) -> str:
     lower, upper = evidence.lower, evidence.upper
-    if lower == 0.0 and evidence.unit == "ratio" and upper is not None:
+    if lower == 0.0 and evidence.unit == "ratio":
         lower = None  # a ratio is never less
     if lower is None and upper is None:
         return ""
@@ -89,7 +91,7 @@ def effect_text(plan: Plan, evidence: Evidence, late: Late | None = None) -> str
     lower, upper = edge_since(evidence)
     edge = msgspec.structs.replace(evidence, lower=lower, upper=upper)
     since = f"since look {late.look} ({late.at:%H:%M:%S} UTC, {interval_text(plan, edge)})"
-    now = _effect(evidence, late.estimate) if late.estimate is not None else _bounds(edge)
+    now = _effect(evidence, late.estimate) if late.estimate is not None else _bounds(edge) or "not"
     return f"{whole} over the whole run, but {now} {since}"
 
 

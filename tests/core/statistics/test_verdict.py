@@ -228,6 +228,9 @@ def test_an_undecided_look_says_how_long() -> None:
             {"test": "sequential-t", "estimate": None, "used": 1, "canary_total": 1.0, "stable_total": 1.0},
             "errors: no effect to estimate yet; limit x1.5;",
         ),
+        # a ratio is never below 0, which says nothing
+        ({"lower": 0.0}, "errors: x1 of stable (no interval yet); limit x1.5;"),
+        ({"flags": ("model-violated",)}, "errors: x1 of stable (no constant effect fits all looks); limit x1.5;"),
         # an interval that speaks of the whole run
         ({"estimate": 1.3, "lower": 1.1}, "errors: x1.3 of stable (90% sequential interval above x1.1); limit x1.5;"),
     ],
