@@ -114,6 +114,7 @@ def _seen(stored: StoredLook, used_before: int) -> tuple[Seen, int]:
         stable=look.stable,
         missed=look.missed,
         flags=look.flags,
+        gaps=look.gaps,
         weight_percent=look.weight_percent,
         evidence=evidence,
         use=use,

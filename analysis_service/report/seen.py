@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from analysis_service.core.compare.gaps import because
 from analysis_service.core.statistics.evidence import Evidence, Unit
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram, Samples
 from analysis_service.core.statistics.outlook import Outlook
@@ -28,6 +29,7 @@ class Seen:
     stable: ArmData | None = None
     missed: str = ""
     flags: tuple[str, ...] = ()
+    gaps: Mapping[str, str] = field(default_factory=dict)  # arm without data -> the flag that says why
     weight_percent: float | None = None
     evidence: Evidence | None = None
     use: Use = "used"
@@ -155,6 +157,8 @@ def why_not(look: Seen) -> str:
         return look.missed
     if look.use == "used":
         return ", ".join(look.flags)
+    if look.gaps:
+        return "; ".join(f"{arm}: {because(flag)}" for arm, flag in look.gaps.items())
     absent = [name for name, data in (("canary", look.canary), ("stable", look.stable)) if data is None]
     said = f"no usable data of {' and '.join(absent)}" if absent else ""
     if not said:

@@ -1,7 +1,7 @@
 """What is read out of measurements and looks: values, thresholds, limits, fates of looks, gaps."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from analysis_service.core.prepare import ready
 from analysis_service.core.statistics.looks import Counts, Gauge, Histogram, Samples
 from analysis_service.report import comparison, condition, reading
 from analysis_service.report.chart import Chart
-from analysis_service.report.seen import Comparison, level, uses
+from analysis_service.report.seen import Comparison, Seen, level, uses, why_not
 
 Make = Callable[..., Any]
 
@@ -159,6 +159,20 @@ def test_a_missed_look_says_why(compared: Make) -> None:
     )  # fmt: skip
     assert strip.table.rows[10][2] == "dropped"
     assert "no usable data of canary (no-data)" in strip.table.rows[10][4]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "said"),
+    [
+        ({"canary": "no-data"}, "canary: its query returned nothing"),
+        (
+            {"canary": "zero-traffic", "stable": "no-buckets"},
+            "canary: it had no traffic; stable: its series are no buckets: they have no label le",
+        ),
+    ],
+)
+def test_an_arm_without_data_says_why(gaps: dict[str, str], said: str) -> None:
+    assert why_not(Seen(3, datetime(2026, 1, 1, tzinfo=UTC), flags=("no-data",), gaps=gaps, use="dropped")) == said
 
 
 def test_charts_below_each_other_show_the_same_time(compared: Make) -> None:

@@ -30,6 +30,11 @@ _WORDS: Mapping[str, str] = {
 }
 
 
+def because(flag: str) -> str:
+    """What a flag says of the arm that had no data."""
+    return _WORDS.get(flag, flag)
+
+
 def counted(before: Mapping[str, int], look: Look) -> Mapping[str, int]:
     """The gaps with this look's in them: `canary no-data` -> in so many looks."""
     new = [_MISSED] if look.missed else [f"{arm} {flag}" for arm, flag in look.gaps.items()]
