@@ -34,6 +34,7 @@ from analysis_service.core.statistics.t_test import TState
 SETTLED = 9  # looks of its own after which a forecast is not made anew
 _GROWTH = 3  # it is made anew when it could rest on so many times as many
 _PATIENCE = 60  # looks after which no first forecast is made: by then what comes is seen
+_SURE = 1e-6  # a forecast is never surer
 _UNSEEN = 0.5  # events taken to have happened where none did
 _ONE_ARM = frozenset({objective.NAME})
 _COUNTS = ONCE | {rate_ratio.NAME, odds_ratio.NAME, sprt.NAME}
@@ -193,7 +194,7 @@ def told(setup: Setup, outlook: Outlook) -> str:
     state = "if the rate stays as it is" if setup.spec.test in _ONE_ARM else "without any change"
     text = (
         f"Forecast from {rests}: {looks} find {_smallest(setup, outlook)}; {state} the chance of ending Inconclusive "
-        f"is {chance(outlook.chance_inconclusive)}."
+        f"is {chance(min(max(outlook.chance_inconclusive, _SURE), 1.0 - _SURE))}."
     )
     return f"{text} {warning(setup, outlook)}" if outlook.unlikely else text
 

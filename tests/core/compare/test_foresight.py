@@ -196,5 +196,5 @@ def test_a_summary_of_nothing_found() -> None:
     assert found is not None
     assert foresight.told(given, found).startswith(
         "Forecast from 360 intervals of history: 40 looks find no harm up to x30; without any change the chance of "
-        "ending Inconclusive is 100%. Warning: "
+        "ending Inconclusive is over 99.9%. Warning: "
     )
