@@ -109,7 +109,7 @@ class Comparer:
             return [f"compare: {error}"]
         found = (
             within(f"{f'arms.{ask.arm}, ' if ask.arm else ''}{ask.part}", text)
-            for ask in spec.questions
+            for ask in spec.every_question
             for text in self.asker.check(ask.union)
         )
         return list(dict.fromkeys(found))
@@ -122,7 +122,7 @@ class Comparer:
         except SpecError:
             return {}
         told = {"test": spec.test, **({"note": "; ".join(spec.notes)} if spec.notes else {})}
-        for ask in spec.questions:
+        for ask in spec.every_question:
             part = f"{ask.arm}.{ask.part}" if ask.arm else ask.part
             told |= {f"{part}.{key}": text for key, text in self.asker.describe(ask.union).items()}
         return told

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from analysis_service.core import limits
-from analysis_service.core.compare import reach
+from analysis_service.core.compare import reach, season
 from analysis_service.core.compare.growth import growth_factor, range_seconds
 from analysis_service.core.compare.spec import (
     FIXED,
@@ -134,6 +134,10 @@ def _as_a_whole(metric: Metric, spec: Spec, path: str) -> Iterator[Finding]:
         yield "OverlappingLooks", path, note, ""
     for limit in reach.limits(parsed, timed=timed):
         yield "OutOfReach", f"{path}.{limit.where}", limit.text, limit.hint
+    if timed and parsed.season is not None:
+        text = season.too_many(parsed.season, parsed.max_duration, parsed.interval)
+        if text:
+            yield "BadComparison", f"{path}.{season.FIELD}", text, ""
 
 
 def _is_open(spec: Spec, where: str) -> bool:

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from analysis_service.history.calibrating import Past, learn
+from analysis_service.history.season import Days
 
 if TYPE_CHECKING:
     from analysis_service.core.statistics.plan import Calibration
@@ -44,7 +45,7 @@ class Apart:
         self._busy: set[subprocess.Popen[bytes]] = set()
         self._closed = False
 
-    def __call__(self, past: Past) -> "Calibration":
+    def __call__(self, past: Past | Days) -> "Calibration":
         from analysis_service.core.statistics.plan import Calibration
 
         question = pickle.dumps(past, protocol=pickle.HIGHEST_PROTOCOL)

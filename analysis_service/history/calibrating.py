@@ -17,8 +17,10 @@ import msgspec
 from msgspec.structs import replace
 
 from analysis_service.core.compare.spec import CANARY, STABLE, Ask, Spec, plan_of
+from analysis_service.history import season
 from analysis_service.history.base import Asked, Frame, History
 from analysis_service.history.pool import Pool, Turns
+from analysis_service.history.season import Days
 from providers.base import ProviderError
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class Calibrator:
 
     history: History
     now: Callable[[], datetime]
-    learn: Callable[[Past], "Calibration"] = field(default_factory=lambda: learn)
+    learn: Callable[[Past | Days], "Calibration"] = field(default_factory=lambda: learn)
     at_once: int = AT_ONCE
     pool: Pool = field(init=False)
     turns: Turns = field(init=False)
@@ -77,7 +79,7 @@ class Calibrator:
         self.pool, self.turns = Pool(self.at_once), Turns(self.at_once)
 
     async def __call__(self, name: str, spec: Spec) -> "Calibration | None":
-        if spec.single_arm or spec.once or spec.lookback <= timedelta():
+        if spec.season is None and (spec.single_arm or spec.once or spec.lookback <= timedelta()):
             return None
         seconds = self._patience(spec).total_seconds()
         shared = self._one_for_all(name, spec)
@@ -86,8 +88,9 @@ class Calibrator:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(shared.work)
         except TimeoutError:
-            self.told(f"{name}: uncalibrated: the look-back was not done in {seconds:g} s")
-            return None
+            text = f"the look-back was not done in {seconds:g} s"
+            self.told(f"{name}: uncalibrated: {text}")
+            return season.unread(spec, self.now(), text) if spec.season is not None else None
         finally:
             shared.waiting -= 1
             if not shared.waiting and not shared.work.done():
@@ -122,7 +125,7 @@ class Calibrator:
             return self.learn(past_of(self.history, name, spec, spec.lookback, end))
         except ProviderError as error:
             self.told(f"{name}: uncalibrated: {error}")
-            return None
+            return season.unread(spec, end, str(error)) if spec.season is not None else None
 
 
 def look_back(history: History, name: str, spec: Spec, lookback: timedelta, end: datetime) -> "Calibration":
@@ -130,8 +133,10 @@ def look_back(history: History, name: str, spec: Spec, lookback: timedelta, end:
     return learn(past_of(history, name, spec, lookback, end))
 
 
-def past_of(history: History, name: str, spec: Spec, lookback: timedelta, end: datetime) -> Past:
+def past_of(history: History, name: str, spec: Spec, lookback: timedelta, end: datetime) -> Past | Days:
     """Asks what there is to learn from. Blocking; raises ProviderError."""
+    if spec.season is not None:
+        return season.days_of(history, name, spec, end)
     lookback = min(lookback, MOST_POINTS * spec.interval)
     stable = {
         ask.part: history.range(_asked(name, ask), end - lookback, end, spec.interval)
@@ -147,8 +152,10 @@ def past_of(history: History, name: str, spec: Spec, lookback: timedelta, end: d
     return Past(spec, stable, pods, end - lookback, end)
 
 
-def learn(past: Past) -> "Calibration":
+def learn(past: Past | Days) -> "Calibration":
     """What these data teach. Takes seconds of one core, and asks nobody."""
+    if isinstance(past, Days):
+        return season.learn(past)
     from analysis_service.core.statistics import placebo
     from analysis_service.core.statistics.traffic import traffic
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from analysis_service.core.compare.season import span
+from analysis_service.core.compare.season import span, too_many
 from analysis_service.core.compare.spec import CANARY, LEVEL, Spec, plan_of
 from analysis_service.history.base import Asked, Frame, History
-from providers.base import NoData
+from providers.base import BadQuery, NoData
 
 if TYPE_CHECKING:
     from analysis_service.core.statistics.plan import Calibration
@@ -44,6 +44,8 @@ def days_of(history: History, name: str, spec: Spec, start: datetime) -> Days:
     """Asks for every period's window. Blocking; raises ProviderError."""
     assert spec.season is not None
     assert spec.past is not None
+    if text := too_many(spec.season, spec.max_duration, spec.interval):
+        raise BadQuery(f"seasonalBaseline: {text}")
     asked = Asked(name, spec.past.union, spec.past.arm, spec.past.part)
     back, ahead = _shape(spec)
     days: list[tuple[float | None, ...]] = []

@@ -14,6 +14,7 @@ from statistics import fmean, variance
 
 from msgspec.structs import replace
 
+from analysis_service.core.compare import season
 from analysis_service.core.compare.fixed import Collected
 from analysis_service.core.compare.state import Setup, State, evidence_of
 from analysis_service.core.digits import chance
@@ -58,7 +59,7 @@ def foresee(setup: Setup, state: State | None) -> Outlook | None:
 
     Takes a few milliseconds. Never raises for data.
     """
-    if setup.plan.planned_looks <= 0:
+    if setup.plan.planned_looks <= 0 or (setup.spec.season is not None and season.why_capped(setup.plan)):
         return None
     calibration = setup.plan.calibration
     if calibration is not None and calibration.sufficient:
@@ -225,7 +226,9 @@ def warning(setup: Setup, outlook: Outlook) -> str:
         ways.append("an absoluteFloor below which no rate matters")
     if spec.shape == "gauge" and (calibration is None or not calibration.sufficient):
         ways.append("a look-back (lookback, from a provider that has history)")
-    if spec.shape == "gauge" and calibration is not None and calibration.noise_floor > 0.0:
+    if spec.season is not None:
+        ways.append("a stable version beside the canary, as what all versions share then cancels")
+    elif spec.shape == "gauge" and calibration is not None and calibration.noise_floor > 0.0:
         ways.append("more pods, as single ones differ among themselves")
     return f"Warning: it will probably end Inconclusive, even if nothing is wrong; what would help: {', '.join(ways)}."
 

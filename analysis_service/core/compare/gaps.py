@@ -9,7 +9,7 @@ from analysis_service.core.statistics.looks import Look
 
 _MISSED = "missed"
 _ABOVE = "bad-events-above-total"
-_ARMS = ("canary", "stable")
+_ARMS = {"canary": "the canary", "stable": "stable", "past": "its past", "each arm": "each arm"}
 _REASONS = 2  # told of each arm, most frequent first
 
 _WORDS: Mapping[str, str] = {
@@ -27,6 +27,7 @@ _WORDS: Mapping[str, str] = {
     "bad-negative": "a count was negative",
     "bad-not-monotone": "its cumulative buckets fell",
     "bad-edges": "the bucket edges did not fit",
+    "no-past": "no value at the same phase of enough earlier periods",
 }
 
 
@@ -53,7 +54,7 @@ def in_words(gaps: Mapping[str, int], looks: int) -> str:
     if by_arm["canary"] and by_arm["canary"] == by_arm["stable"]:
         by_arm = {"each arm": by_arm["canary"]}
     said = [
-        f"{'the canary' if arm == 'canary' else arm} had no data in {_of(sum(found.values()), looks)} ({_why(found)})"
+        f"{_ARMS[arm]} had no data in {_of(sum(found.values()), looks)} ({_why(found)})"
         for arm, found in by_arm.items()
         if found
     ]

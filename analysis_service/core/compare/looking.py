@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from analysis_service.core.compare import foresight, interval, schedule, state, telling
+from analysis_service.core.compare import foresight, interval, schedule, season, state, telling
 from analysis_service.core.compare.interval import Memory, Readings
 from analysis_service.core.compare.spec import CANARY, EVENTS, STABLE, TOTALS, Spec, parse, plan_of
 from analysis_service.core.compare.state import Setup, State
@@ -76,13 +76,15 @@ def judge(
     setup: Setup, metric: Metric, before: State, taken: Look, known: Outlook | None = None, *, over: bool
 ) -> Looked:
     """What follows from a look that was taken. over: it is the last one."""
+    if setup.spec.season is not None:
+        taken = season.with_past(setup.plan, taken)
     after, told = state.step(setup, before, taken)
     return Looked(
         Memory(),
         after,
         state.stored(taken, told),
         telling.after_look(setup, metric, told, over=over),
-        telling.guarantee(told),
+        telling.guarantee(setup.spec, told),
         telling.sample_ratio(told),
         foresight.renewed(setup, after, known),
     )

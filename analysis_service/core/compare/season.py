@@ -31,7 +31,7 @@ WANTED_PERIODS = 7  # see statistics.season
 NO_PAST = "no-past"  # flag of a look whose phase has no figure
 
 
-def season_of(written: Mapping[str, Any], shape: str, interval: timedelta) -> timedelta | None:
+def season_of(written: Mapping[str, Any], shape: str) -> timedelta | None:
     """The period; None where the comparison has a stable arm. Raises SpecError."""
     arms = written.get("arms")
     arms = arms if isinstance(arms, Mapping) else {}
@@ -66,11 +66,16 @@ def season_of(written: Mapping[str, Any], shape: str, interval: timedelta) -> ti
         raise wrong(FIELD, text)
     if own is not None and not isinstance(own, Mapping):
         raise wrong(FIELD, f"arms.{HISTORY}: values for {{{{arm.x}}}} are wanted")
-    looks = math.floor(span(period, duration(written, "maxDuration")) / interval)
-    if looks > MOST_LOOKS:
-        longer = math.ceil(looks / MOST_LOOKS * interval.total_seconds())
-        raise wrong(FIELD, f"{looks} looks in a period, at most {MOST_LOOKS} can be compared; want interval: {longer}s")
     return period
+
+
+def too_many(period: timedelta, longest: timedelta | None, interval: timedelta) -> str:
+    """What is wrong with so many looks; "" where nothing is."""
+    looks = math.floor(span(period, longest) / interval)
+    if looks <= MOST_LOOKS:
+        return ""
+    longer = math.ceil(looks / MOST_LOOKS * interval.total_seconds())
+    return f"{looks} looks in a period, and at most {MOST_LOOKS} are compared with the past; want interval: {longer}s"
 
 
 def span(period: timedelta, longest: timedelta | None) -> timedelta:
@@ -95,7 +100,7 @@ def with_past(plan: Plan, look: Look) -> Look:
     found = season(plan)
     figure = figure_at(found, look.at.timestamp()) if found is not None else None
     if figure is None:
-        return replace(look, flags=(*look.flags, NO_PAST))
+        return replace(look, flags=(*look.flags, NO_PAST), gaps={**look.gaps, "past": NO_PAST})
     return replace(look, stable=Gauge(figure))
 
 

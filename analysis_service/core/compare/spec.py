@@ -161,7 +161,7 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
     arms = written.get("arms")
     if not isinstance(arms, Mapping) or not isinstance(arms.get(CANARY), Mapping):
         raise wrong("arms.canary", "missing: the canary's values for {{arm.x}}")
-    season = season_of(written, shape, interval)
+    season = season_of(written, shape)
     single = season is None and not isinstance(arms.get(STABLE), Mapping)
     test = _test(written, shape, single=single)
     single = single or test == OBJECTIVE

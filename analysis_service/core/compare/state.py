@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from analysis_service.core.compare import fixed, gaps
+from analysis_service.core.compare import fixed, gaps, season
 from analysis_service.core.compare.spec import SAMPLE_RATIO, Spec
 from analysis_service.core.model import Look as StoredLook
 from analysis_service.core.statistics import onset, sample_ratio, starts, verdict
@@ -108,8 +108,9 @@ def step(setup: Setup, state: State, look: Look) -> tuple[State, Told]:
         comparison, decided = fixed.decide(setup.name, spec, plan, folded.test, state.verdict, look)
         folded = replace(folded, test=fixed.judged(folded.test, spec, look), verdict=decided)
     else:
-        evidence = family_of(setup).assess(plan, folded.test)
-        folded = replace(folded, verdict=verdict.step(plan, folded.verdict, look, evidence))
+        evidence = _assessed(setup, folded)
+        decided = verdict.step(plan, folded.verdict, look, evidence)
+        folded = replace(folded, verdict=decided if spec.season is None else season.capped(plan, decided))
     log_e = sample_ratio.assess(plan, folded.split)
     split = {}
     if log_e.estimate is not None:
@@ -148,7 +149,14 @@ def since_of(state: State, evidence: Evidence) -> Since | None:
 
 def evidence_of(setup: Setup, state: State) -> Evidence | None:
     """The evidence so far, without another look; None for tests of fixed size."""
-    return None if setup.spec.once else family_of(setup).assess(setup.plan, state.test)
+    return None if setup.spec.once else _assessed(setup, state)
+
+
+def _assessed(setup: Setup, state: State) -> Evidence:
+    plan = setup.plan
+    if setup.spec.season is not None:
+        plan = season.on_its_scale(plan, positive=state.test.positive)
+    return family_of(setup).assess(plan, state.test)
 
 
 def rebuild(setup: Setup, stored: Iterable[StoredLook]) -> State:

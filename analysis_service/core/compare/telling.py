@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from analysis_service.core.compare import fixed, gaps
+from analysis_service.core.compare import fixed, gaps, season
 from analysis_service.core.compare.spec import KAYENTA, SAMPLE_RATIO, Spec
 from analysis_service.core.compare.state import Setup, Since, State, Told, since_of
 from analysis_service.core.judge import POLICY
@@ -49,6 +49,8 @@ def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Endin
     value = shown(told.evidence, told.since) if told.evidence is not None else _effect_of(told)
     if failed:
         return Ending(Phase.FAILED, Cause.HARM_SHOWN, value, text)
+    if _capped(setup) and (over or told.gap):
+        return Ending(Phase.INCONCLUSIVE, Cause.INCONCLUSIVE_VALUES, value, text)
     if told.gap and not passed:
         what = f"{name}: an interval had no data in one of the arms (missing: inconclusive). {text}"
         return _without_data(metric, value, what)
@@ -67,11 +69,24 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
     so_far = ""
     if evidence is not None and evidence.used:
         late = _late(since_of(state, evidence))
-        said = sentence.sentence(setup.plan, name, evidence, seen, interval_seconds=_seconds(spec.interval), late=late)
+        said = sentence.sentence(
+            setup.plan,
+            name,
+            evidence,
+            seen,
+            interval_seconds=_seconds(spec.interval),
+            late=late,
+            against=_against(setup),
+        )
         so_far = said.removeprefix(f"{name}: ")
+    if spec.season is not None:
+        so_far = f"{so_far} {season.told(spec.season)}".lstrip()
     looks = f"{state.looks} look{'' if state.looks == 1 else 's'}"
     missing = gaps.in_words(state.gaps, state.looks)
     missing = f" {missing[:1].upper()}{missing[1:]}." if missing else ""
+    if capped := _capped(setup):
+        text = f"{name}: terminated after {looks} without a verdict: {capped}. {so_far}"
+        return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED, value, text.rstrip())
     if spec.until == "terminated":
         used = evidence.used if evidence is not None else state.looks
         if seen.outcome == "pass":
@@ -130,14 +145,29 @@ def _sentence(setup: Setup, told: Told, *, ends: bool) -> str:
         over=ends,
         interval_seconds=_seconds(spec.interval),
         late=_late(told.since),
+        against=_against(setup),
     )
-    return f"{text} {_seen(spec, told.evidence)}".rstrip()
+    text = f"{text} {_seen(spec, told.evidence)}".rstrip()
+    return f"{text} {season.told(spec.season)}" if spec.season is not None else text
+
+
+def _capped(setup: Setup) -> str:
+    """Why nothing can be decided for want of a past; "" where it can."""
+    return season.why_capped(setup.plan) if setup.spec.season is not None else ""
+
+
+def _against(setup: Setup) -> sentence.Against:
+    if setup.spec.season is None:
+        return sentence.STABLE
+    return sentence.Against("its own past", "days", _capped(setup))
 
 
 def _nothing(setup: Setup, looks: int, missing: Mapping[str, int], *, ends: bool) -> str:
     """The sentence of a comparison that has compared nothing: whose data is missing, and why."""
     why = gaps.in_words(missing, looks) or "no look had data that this test can use"
     end = "Inconclusive: there was no data to judge" if ends else "not decided"
+    if capped := _capped(setup):
+        why, end = capped, "Inconclusive" if ends else "not decided"
     return f"{setup.name}: nothing could be compared in {looks} look{'' if looks == 1 else 's'}: {why}; {end}."
 
 
@@ -191,7 +221,8 @@ def _seen(spec: Spec, evidence: Evidence) -> str:
         stable = _quantiles([(found.q, found.stable) for found in evidence.quantiles])
         arms = [f"canary {canary} (n={sizes[0]:.10g})", f"stable {stable} (n={sizes[1]:.10g})"]
     elif spec.shape != "counts":
-        levels = zip(("canary", "stable"), (evidence.level, evidence.baseline), sizes, strict=True)
+        other = "stable" if spec.season is None else "past"
+        levels = zip(("canary", other), (evidence.level, evidence.baseline), sizes, strict=True)
         arms = [f"{arm} {number(value)} (n={n:.10g})" for arm, value, n in levels if value is not None]
     dropped = f", {evidence.dropped} without usable data" if evidence.dropped else ""
     looks = f"{evidence.used} look{'' if evidence.used == 1 else 's'}{dropped}"
@@ -202,11 +233,12 @@ def _quantiles(values: Sequence[tuple[float, float | None]]) -> str:
     return " ".join(f"p{100 * q:g} {sentence.number(value)}" for q, value in values if value is not None)
 
 
-def guarantee(told: Told) -> str:
+def guarantee(spec: Spec, told: Told) -> str:
     """The grade of the guarantee, and whether history stands behind it: part of every result."""
     if told.evidence is None:
         return told.comparison.grade if told.comparison is not None else ""
-    return told.evidence.grade if told.evidence.calibrated else f"{told.evidence.grade}, uncalibrated"
+    grade = told.evidence.grade if told.evidence.calibrated else f"{told.evidence.grade}, uncalibrated"
+    return grade if spec.season is None else f"{grade}, against its own past"
 
 
 def _planned_text(spec: Spec) -> str:

@@ -49,6 +49,18 @@ def odds(log_e: float) -> str:
     return f"1 in {math.exp(log_e):.0f}" if log_e >= math.log(10) else f"1 in {math.exp(log_e):.1f}"
 
 
+class Against(msgspec.Struct, frozen=True):
+    """What the canary is compared with, in words. apart: what differs without being changed. capped: why nothing can
+    be decided, "" where it can."""
+
+    name: str = "stable"
+    apart: str = "pods"
+    capped: str = ""
+
+
+STABLE = Against()
+
+
 class Late(msgspec.Struct, frozen=True):
     """Where the interval speaks of the looks after look `look` only, at `at`. estimate: of these, where known."""
 
@@ -80,9 +92,9 @@ def _bounds(evidence: Evidence) -> str:
     return f"{_effect(evidence, lower)} to {_effect(evidence, upper)}"
 
 
-def effect_text(plan: Plan, evidence: Evidence, late: Late | None = None) -> str:
+def effect_text(plan: Plan, evidence: Evidence, late: Late | None = None, against: Against = STABLE) -> str:
     """The effect with its interval; what was counted, where one arm's lack of events leaves no effect to name."""
-    of = " of stable" if evidence.unit == "ratio" else ""
+    of = f" of {against.name}" if evidence.unit == "ratio" else ""
     if evidence.estimate is None:
         return _counted(plan, evidence)
     whole = f"{_effect(evidence, evidence.estimate)}{of}"
@@ -118,20 +130,27 @@ def sentence(
     over: bool = False,
     interval_seconds: float = 0,
     late: Late | None = None,
+    against: Against = STABLE,
 ) -> str:
     """`over`: the deadline has passed (or the run was ended), so that no verdict means inconclusive."""
     if evidence.used == 0:
         effect = f"{metric}: nothing to compare in {evidence.dropped} looks"
     else:
-        effect = f"{metric}: {effect_text(plan, evidence, late)}"
+        effect = f"{metric}: {effect_text(plan, evidence, late, against)}"
     parts = [effect]
     if evidence.margin is not None:
         parts.append(f"limit {_effect(evidence, evidence.margin)}")
     if evidence.noise_floor > 0.0:
         floor = math.exp(min(evidence.noise_floor, 700.0)) if evidence.unit == "ratio" else evidence.noise_floor
-        parts.append(f"pods alone may differ by {_effect(evidence, floor)}, which is neither harm nor safety")
+        parts.append(
+            f"{against.apart} alone may differ by {_effect(evidence, floor)}, which is neither harm nor safety"
+        )
     parts.append(f"evidence for harm {odds(harm_of(plan, evidence))}, for safety {odds(evidence.log_e_safety)}")
-    parts.append(_outcome(plan, evidence, verdict, over=over, interval_seconds=interval_seconds))
+    if against.capped:
+        ends = f"Inconclusive after {verdict.looks} looks" if over else "not decided"
+        parts.append(f"{ends}: {against.capped}")
+    else:
+        parts.append(_outcome(plan, evidence, verdict, over=over, interval_seconds=interval_seconds))
     parts.append(_guarantee(plan, evidence))
     return "; ".join(parts) + "."
 

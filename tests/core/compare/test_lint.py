@@ -139,6 +139,10 @@ ONE_ARM = {**counts('x{v="{{arm.v}}"}'), "arms": {"canary": {"v": "a"}}, "margin
             template({"interval": "5s"}, **ASKED, arms=PAST, seasonalBaseline="24h", maxDuration="12h"),
             ["BadComparison"],
         ),
+        (
+            template(**ASKED, arms=PAST, seasonalBaseline="168h", until="terminated", maxDuration=None),
+            ["BadComparison"],  # 20,160 looks
+        ),
         (template(arms=PAST, seasonalBaseline="24h"), ["NoHistory"]),  # of a page that only tells the present
         (template(arms={"canary": {}}, gauge={"plugin": {"web": WEB}}, seasonalBaseline="24h"), ["NoHistory"]),
         # an argument may turn out to be anything

@@ -1,0 +1,277 @@
+"""A canary without a stable version beside it, from its past to its verdict."""
+
+import math
+import random
+from array import array
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import compress
+from typing import Any
+
+import msgspec
+import pytest
+
+from analysis_service.asking import Asker
+from analysis_service.comparing import PLAN
+from analysis_service.core.compare import state as fold
+from analysis_service.core.compare.spec import Spec, comparison_of, parse
+from analysis_service.core.model import Cause, Look, Metric, Phase, Run, RunSpec
+from analysis_service.core.reconcile import plan as planned
+from analysis_service.core.reconcile import settle
+from analysis_service.core.statistics.plan import Plan
+from analysis_service.history.base import Asked, Frame, History, Series
+from analysis_service.history.calibrating import Calibrator
+from analysis_service.history.replay import FrameProvider, JumpingClock, questions, replay
+from analysis_service.history.season import days_of, reach_of
+from analysis_service.measuring import Measurer
+from analysis_service.secrets import Secrets
+from analysis_service.stores.base import Page
+from analysis_service.telemetry import Telemetry
+from providers.base import NoData, Unreachable
+
+START = datetime(2026, 3, 10, 12, tzinfo=UTC)
+HALF_MINUTE = timedelta(seconds=30)
+DAY = timedelta(days=1)
+
+
+def metric(**fields: Any) -> Metric:
+    written: dict[str, Any] = {
+        "arms": {"canary": {"v": "new"}, "history": {"v": ".+"}},
+        "gauge": {"prometheus": {"address": "http://x", "query": 'latency{version=~"{{arm.v}}"}'}},
+        "seasonalBaseline": "24h",
+        "margin": {"relative": 0.3},
+        "maxDuration": "20m",
+        "lookback": "1h",
+        **fields,
+    }
+    on_no_data = written.pop("on_no_data", "")
+    provider = {"compare": {key: value for key, value in written.items() if value is not None}}
+    return Metric("latency", interval="30s", provider=provider, on_no_data=on_no_data)
+
+
+@cache
+def level(at: float) -> float:
+    """A service's latency: a wave over the day, each day a little different, and noise. Always the same at one time."""
+    day, second = divmod(at, DAY.total_seconds())
+    lasting = random.Random(f"day {day}").gauss(0, 0.02)
+    noise = random.Random(f"at {at}").gauss(0, 0.05)
+    return 100 * (1 + 0.4 * math.sin(2 * math.pi * second / DAY.total_seconds())) * math.exp(lasting + noise)
+
+
+@dataclass
+class Service:
+    """A history of so many days before START, without those that are missing."""
+
+    days: int = 30
+    missing: tuple[int, ...] = ()
+    breaks: Exception | None = None
+    asked: list[Asked] = field(default_factory=list)
+
+    def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+        self.asked.append(asked)
+        if self.breaks is not None:
+            raise self.breaks
+        before = math.ceil((START - end) / DAY)
+        times = []
+        if before <= self.days and before not in self.missing:
+            count = math.floor((end - start) / step) + 1
+            times = [start.timestamp() + k * step.total_seconds() for k in range(count)]
+        series = Series({"version": "old"}, array("d", times), array("d", map(level, times)))
+        return Frame((series,) if times else (), start, end, step, step)
+
+    def close(self) -> None:
+        return None
+
+
+def canary(spec: RunSpec, effect: float, minutes: int = 30, start: datetime = START) -> dict[str, Frame]:
+    times = [start.timestamp() + 30 * k for k in range(2 * minutes)]
+    series = Series({"version": "new"}, array("d", times), array("d", [effect * level(t) for t in times]))
+    frame = Frame((series,), start, start + timedelta(minutes=minutes), HALF_MINUTE, HALF_MINUTE)
+    return {questions(spec)[0].key: frame}
+
+
+async def judged(history: History, effect: float, given: Metric | None = None) -> tuple[Run, tuple[Look, ...]]:
+    spec = RunSpec(metrics=(given or metric(),))
+    clock = {"at": START}
+    calibrator = Calibrator(history, lambda: clock["at"])
+    try:
+        end = START + timedelta(minutes=30)
+        replayed = await replay(spec, canary(spec, effect), START, end, calibrate=calibrator)
+        return replayed.run, replayed.looks.get("latency", ())
+    finally:
+        calibrator.pool.close()
+
+
+async def test_a_clean_canary_passes_with_a_sentence_that_says_what_it_was_compared_with() -> None:
+    run, looks = await judged(Service(), 1.0)
+    assert (run.phase, run.results[0].cause) == (Phase.SUCCESSFUL, Cause.PASSED)
+    reason = run.results[0].measurements[-1].reason
+    assert "of its own past (90% sequential interval" in reason
+    assert "days alone may differ by x1." in reason
+    assert "false-alarm chance 5%, all looks included, as far as the noise is like the history's" in reason
+    assert "Compared with its own past (the median at the same time of day, up to 7 periods back), not with" in reason
+    assert ", past " in reason
+    assert "stable 1" not in reason
+    assert run.results[0].measurements[-1].metadata["guarantee"] == "calibrated, against its own past"
+    for look in looks:  # each keeps what it was compared with
+        at = round(look.at.timestamp() / 30) * 30
+        days = sorted(level(float(at - 86_400 * k)) for k in range(1, 8))
+        assert look.data["stable"]["value"] == pytest.approx(days[3])
+
+
+async def test_a_harmful_canary_fails() -> None:
+    run, looks = await judged(Service(), 2.0)
+    assert (run.phase, run.results[0].cause) == (Phase.FAILED, Cause.HARM_SHOWN)
+    assert "Failed at look" in run.reason
+    assert len(looks) < 25
+    assert looks[-1].data["evidence"]["grade"] == "calibrated"
+
+
+@pytest.mark.parametrize("effect", [1.0, 2.0])
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        (Service(days=6), "Inconclusive after 41 looks: there is a history of 6 days, and a verdict needs 7"),
+        (Service(days=1), "there is a history of 1 day"),
+        (Service(days=0), "there is a history of 0 days"),
+        (Service(missing=(2, 5)), "there is a history of 5 days"),  # what is missing is not made up for by older days
+        (Service(breaks=NoData("nothing kept")), "its past could not be read (nothing kept)"),
+        (Service(breaks=Unreachable("no way")), "its past could not be read (no way)"),
+    ],
+    ids=["six", "one", "none", "gaps", "no data", "unreachable"],
+)
+async def test_without_seven_days_nothing_is_decided(history: Service, said: str, effect: float) -> None:
+    run, looks = await judged(history, effect)
+    assert (run.phase, run.results[0].cause) == (Phase.INCONCLUSIVE, Cause.INCONCLUSIVE_VALUES)
+    assert said in run.results[0].measurements[-1].reason
+    assert "more to" not in run.results[0].measurements[-1].reason  # more time would not help
+    assert len(looks) == 41
+    assert {look.data["verdict"].get("outcome", "") for look in looks} == {""}
+    assert run.results[0].measurements[-1].metadata["guarantee"] == "none, uncalibrated, against its own past"
+
+
+@pytest.mark.parametrize(
+    ("fields", "phase"),
+    [
+        ({"until": "terminated", "maxDuration": None}, Phase.INCONCLUSIVE),  # nothing shown is no success here
+        ({"on_no_data": "Successful"}, Phase.INCONCLUSIVE),  # nor is a past that is missing
+        ({"missing": "inconclusive", "on_no_data": "Successful"}, Phase.INCONCLUSIVE),
+    ],
+)
+async def test_no_other_setting_passes_what_has_no_past(fields: dict[str, Any], phase: Phase) -> None:
+    run, _ = await judged(Service(breaks=NoData("nothing kept")), 1.0, metric(**fields))
+    result = run.results[0]
+    assert result.measurements[-1].phase is phase
+    assert "its past could not be read (nothing kept)" in result.measurements[-1].reason
+
+
+async def test_seven_days_are_enough_and_a_gap_within_them_is_bridged() -> None:
+    run, looks = await judged(Service(days=7), 2.0)
+    assert run.phase is Phase.FAILED
+    run, looks = await judged(Service(days=7), 1.0)
+    assert (run.phase, len(looks)) != (Phase.FAILED, 0)
+
+
+async def test_a_phase_that_the_past_does_not_have_is_told() -> None:
+    """Ten minutes that no day before has."""
+
+    class Gapped(Service):
+        def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+            whole = super().range(asked, start, end, step)
+            hole = [not 300 <= (t - START.timestamp()) % 86_400 < 900 for t in whole.series[0].times]
+            kept = [
+                Series(one.labels, array("d", compress(one.times, hole)), array("d", compress(one.values, hole)))
+                for one in whole.series
+            ]
+            return Frame(tuple(kept), start, end, step, step)
+
+    run, looks = await judged(Gapped(), 1.0, metric(margin={"relative": 0.01}))
+    assert len(looks) == 41
+    assert sum("stable" not in look.data for look in looks) == 20
+    assert looks[-1].data["evidence"]["used"] == 21
+    reason = run.results[0].measurements[-1].reason
+    assert (
+        "its past had no data in 20 of 41 looks (no value at the same phase of enough earlier periods)"
+        in reason.lower()
+    )
+
+
+async def test_only_the_past_is_asked_with_the_values_of_the_past() -> None:
+    history = Service()
+    await judged(history, 1.0)
+    assert {one.arm for one in history.asked} == {"history"}
+    assert len(history.asked) == 14  # once for each period
+    assert {one.provider["prometheus"]["query"] for one in history.asked} == {'latency{version=~".+"}'}
+
+
+@pytest.mark.parametrize("effect", [1.0, 2.0])
+async def test_replay_equals_live_and_a_restart_asks_nothing_again(effect: float) -> None:
+    """Every look by an engine that has just begun, but for the first, which reads the past."""
+    given = metric()
+    history = Service()
+    whole, looks = await judged(Service(), effect, given)
+    run, kept = await restarted(history, given, effect)
+    assert [look.data for look in kept] == [look.data for look in looks]
+    last = run.results[0].measurements[-1]
+    assert (run.phase, last.reason) == (whole.phase, whole.results[0].measurements[-1].reason)
+    assert len(history.asked) == 14
+    spec = parse(comparison_of(given.provider) or {}, HALF_MINUTE)
+    setup = fold.Setup("latency", spec, msgspec.json.decode(last.metadata[PLAN], type=Plan))
+    for stored, told in fold.replay(setup, kept):
+        assert told is not None
+        assert fold.stored(fold.look_of(stored), told) == stored
+
+
+async def restarted(history: History, given: Metric, effect: float) -> tuple[Run, list[Look]]:
+    """A run of which every step is taken by a new measurer, from what the step before it had saved."""
+    spec = RunSpec(metrics=(given,))
+    frames = canary(spec, effect)
+    clock = JumpingClock(START)
+    calibrator = Calibrator(history, clock.wall)
+    run = Run(id="r", namespace="default", name="r", spec=spec, created_at=START)
+    kept: list[Look] = []
+
+    async def stored(run_id: str, metric: str, ordinal: int, limit: int, after: str = "") -> Page[Look]:
+        return Page(tuple(kept))
+
+    while not run.phase.done:
+        measurer = Measurer(Asker(lambda name: FrameProvider(name, frames), Secrets([]), clock, Telemetry()), clock)
+        measurer.comparer.calibrate = calibrator
+        measurer.comparer.grace_seconds = math.inf
+        step = planned(run, clock.at)
+        taken, looks, described = await measurer.take(step, stored)
+        for some in looks.values():
+            kept.extend(some)
+        step = settle(step.run, taken, clock.at, described)
+        run = step.run
+        clock.at = step.wake_at or clock.at
+    calibrator.pool.close()
+    return run, kept
+
+
+async def test_the_record_names_both_questions() -> None:
+    run, _ = await judged(Service(), 1.0)
+    assert run.results[0].metadata["test"] == "sequential-t"
+
+
+@pytest.mark.parametrize(
+    ("fields", "back", "ahead"),
+    [
+        ({}, 120, 42),  # an hour, and twenty minutes with two spare looks
+        ({"lookback": "0s"}, 0, 42),
+        ({"lookback": "24h"}, 720, 42),
+        ({"maxDuration": "20h", "lookback": "6h"}, 478, 2402),  # no window reaches into the next
+        ({"maxDuration": "24h"}, 0, 2880),
+        ({"maxDuration": None, "until": "terminated"}, 0, 2880),  # figures for a whole day, again and again
+        ({"seasonalBaseline": "168h"}, 120, 42),
+    ],
+)
+def test_windows(fields: dict[str, Any], back: int, ahead: int) -> None:
+    spec: Spec = parse(comparison_of(metric(**fields).provider) or {}, HALF_MINUTE)
+    history = Service(days=0)
+    found = days_of(history, "latency", spec, START)
+    assert found.back == back
+    assert {len(day) for day in found.values} == {back + ahead}
+    assert spec.season is not None
+    assert reach_of(spec) == 14 * spec.season + back * HALF_MINUTE
