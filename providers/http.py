@@ -104,14 +104,12 @@ class Http:
         policy: AddressPolicy = OPEN,
         lookup: Lookup | None = None,
         trust_env: bool = False,
-        user_agent: str = "tidegate",
         ca_pem: str = "",
     ) -> None:
         """lookup: resolves names, for all connections. ca_pem: trusted besides the system's certificates."""
         self.policy = policy
         self._lookup = lookup or system_lookup
         self._trust_env = trust_env
-        self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._places: weakref.WeakValueDictionary[tuple[str, str, int], asyncio.Semaphore] = (
@@ -223,7 +221,7 @@ class Http:
             auto_decompress=False,  # aiohttp would inflate without a cap
             trust_env=self._trust_env,
             timeout=aiohttp.ClientTimeout(total=None),  # `send` holds the deadline, for all steps at once
-            headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+            headers={"User-Agent": "tidegate", "Accept-Encoding": "identity"},
         )
         # its own repetition of a GET would also repeat what a fresh connection refused, and hide it from us
         self._session._retry_connection = False

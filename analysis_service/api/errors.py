@@ -42,10 +42,9 @@ class ApiError(Exception):
         return self.message
 
 
-def invalid_field(name: str, description: str, reason: str = "InvalidField") -> ApiError:
-    return ApiError(
-        "INVALID_ARGUMENT", "INVALID_FIELD", f"{name}: {description}", [Violation(name, description, reason)]
-    )
+def invalid_field(name: str, description: str) -> ApiError:
+    violation = Violation(name, description, "InvalidField")
+    return ApiError("INVALID_ARGUMENT", "INVALID_FIELD", f"{name}: {description}", [violation])
 
 
 def invalid_document(problems: Sequence[Problem], reason: str = "INVALID_TEMPLATE") -> ApiError:

@@ -75,14 +75,14 @@ def put(text: str, *, nl: bool = False) -> None:
         raise CannotWrite(f"standard output cannot be written: {error.strerror or error}") from None
 
 
-def labelled(rows: Sequence[tuple[str, str]], *, indent: str = "  ", wide: int = 0) -> list[str]:
+def labelled(rows: Sequence[tuple[str, str]], *, wide: int = 0) -> list[str]:
     """Labels in a column (at least `wide`), texts beside it; the further lines of a text stand below its first."""
     wide = max([wide, *(width(label) for label, _ in rows)])
     made = []
     for label, text in rows:
         first, *rest = text.rstrip("\n").split("\n")
-        made.append(f"{indent}{label}{' ' * (wide - width(label))}  {first}".rstrip())
-        made += [f"{indent}{' ' * wide}  {line}".rstrip() for line in rest]
+        made.append(f"  {label}{' ' * (wide - width(label))}  {first}".rstrip())
+        made += [f"  {' ' * wide}  {line}".rstrip() for line in rest]
     return made
 
 

@@ -38,11 +38,9 @@ def load(data: bytes | str, *, strict: bool = False, gate: bool = False, kinds: 
     return _usable(check(read(data, kinds), strict=strict, gate=gate))
 
 
-def load_all(
-    data: bytes | str, *, strict: bool = False, gate: bool = False, kinds: Sequence[str] = ALL_KINDS
-) -> tuple[Checked, ...]:
+def load_all(data: bytes | str, *, strict: bool = False) -> tuple[Checked, ...]:
     """Read and check every document of ours in a text. Raises DocumentError with all problems if one has errors."""
-    checked = tuple(check(parsed, strict=strict, gate=gate) for parsed in read_all(data, kinds, skip_foreign=True))
+    checked = tuple(check(parsed, strict=strict) for parsed in read_all(data, skip_foreign=True))
     if any(one.errors for one in checked):
         raise DocumentError(problem for one in checked for problem in one.problems)
     return checked
@@ -88,15 +86,15 @@ def _not_installed(template: Template, missing: Missing) -> Iterator[Problem]:
             yield Problem("NotInstalled", f"spec.metrics[{index}].provider", text, severity="warning")
 
 
-def condition_problems(template: Template, *, strict: bool = False, base: str = "spec") -> list[Problem]:
+def condition_problems(template: Template, *, strict: bool = False) -> list[Problem]:
     """Findings on the conditions of a template that did not come from a text."""
-    return list(_conditions(template, None, strict=strict, base=base))
+    return list(_conditions(template, None, strict=strict))
 
 
-def _conditions(template: Template, source: Source | None, *, strict: bool, base: str = "spec") -> Iterator[Problem]:
+def _conditions(template: Template, source: Source | None, *, strict: bool) -> Iterator[Problem]:
     for index, metric in enumerate(template.metrics[:MAX_METRICS]):
         for remark in condition_findings(metric):
-            path = f"{base}.metrics[{index}].{remark.field}"
+            path = f"spec.metrics[{index}].{remark.field}"
             refused = remark.code in REFUSED or (strict and remark.code in _TRAPS)
             severity: Severity = "error" if refused else "warning"
             hint = _sentence(remark.hint)
