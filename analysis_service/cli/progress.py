@@ -81,12 +81,14 @@ class Lines(Silent):
         forecast = m.metadata.get("forecast", "")
         if forecast and slot not in self._forecast:
             self._forecast.add(slot)
-            click.echo(f"{UNDECIDED} {one_line(forecast, _MAX_LINE)}", err=True)
+            said = forecast.removeprefix(f"{name}: ")
+            click.echo(f"{UNDECIDED} {one_line(name, MAX_CELL)}  {one_line(said, _MAX_LINE)}", err=True)
         looks = int(m.metadata.get("looks", "0"))
         due = looks >= self._next_look.get(slot, 1)
         failing = m.missed > 0
         if looks and (due or (failing and slot not in self._failing)):
-            parts = (name, f"look {looks}", shorten(m.value), measured(name, m))
+            news = measured(name, m).replace(forecast, "").rstrip() if forecast else measured(name, m)
+            parts = (name, f"look {looks}", shorten(m.value), news)
             click.echo(f"{UNDECIDED} {'  '.join(one_line(part, _MAX_LINE) for part in parts if part)}", err=True)
             self._next_look[slot] = max(2 * looks, self._next_look.get(slot, 1)) if due else self._next_look[slot]
         (self._failing.add if failing else self._failing.discard)(slot)

@@ -10,7 +10,7 @@ def at_look(looks: int, *, missed: int = 0, phase: Phase = Phase.RUNNING, foreca
     metadata = {"looks": str(looks)} if looks else {}
     if forecast:
         metadata["forecast"] = forecast
-    reason = "errors: a look could not be taken" if missed else f"errors: x1.{looks} of stable"
+    reason = "errors: a look could not be taken" if missed else f"errors: x1.{looks} of stable. {forecast}".rstrip(". ")
     one = Measurement(phase, 0, value=f"x1.{looks}", metadata=metadata, reason=reason, missed=missed)
     return Run("id", "n", "run", RunSpec(()), results=(MetricResult("errors", phase, measurements=(one,)),))
 
@@ -30,8 +30,8 @@ def test_a_comparison_is_heard_of_at_looks_that_double(capsys: pytest.CaptureFix
 
 
 def test_a_forecast_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
-    heard = said(capsys, at_look(0), *(at_look(n, forecast="errors: 20 looks find x2 or more") for n in (0, 1, 1)))
-    assert heard == ["◌ errors: 20 looks find x2 or more", "◌ errors  look 1  x1.1  x1.1 of stable"]
+    heard = said(capsys, at_look(0), *(at_look(n, forecast="20 looks find x2 or more") for n in (0, 1, 1)))
+    assert heard == ["◌ errors  20 looks find x2 or more", "◌ errors  look 1  x1.1  x1.1 of stable."]
 
 
 def test_a_backend_that_fails_is_said_once_each_time(capsys: pytest.CaptureFixture[str]) -> None:
