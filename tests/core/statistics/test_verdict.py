@@ -269,7 +269,10 @@ def test_an_inconclusive_end_says_why() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.9, "1.9"), (0.0123, "0.0123"), (1234.5, "1234"), (0, "0"), (1e9, "1.00e+09"), (100.0, "100"), (0.05, "0.05")],
-)
+    [(1.9, "1.9"), (0.0123, "0.0123"), (1234.5, "1234"), (0, "0"), (100.0, "100"), (0.05, "0.05"),
+     # bytes at three in the morning
+     (41474048.0, "41.5 million"), (-2e6, "-2 million"), (1e9, "1 billion"), (999_800.0, "1 million"),
+     (123456.0, "123456"), (7.5e12, "7.5 trillion"), (1e15, "1.00e+15"), (0.00001, "1.00e-05")],
+)  # fmt: skip
 def test_numbers_read_well(value: float, text: str) -> None:
     assert sentence.number(value) == text
