@@ -96,6 +96,7 @@ class Comparer:
     _held: "OrderedDict[Slot, _Held]" = field(default_factory=OrderedDict)
     _learning: "dict[Slot, asyncio.Future[Calibration | None]]" = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _foretelling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _warm: bool = False
 
     def check(self, union: Mapping[str, Any]) -> list[str]:
@@ -205,7 +206,8 @@ class Comparer:
         known = _outlook(base.metadata)
         found = await self._judge(
             lambda: looking.look(setup, metric, held.state, _memory(base), readings, started, at, known),
-            heavy=(spec.once and judged) or spec.test in _IN_THREAD or foresight.is_due(known, held.state.looks + 1),
+            heavy=(spec.once and judged) or spec.test in _IN_THREAD,
+            foretells=foresight.is_due(known, held.state.looks + 1),
         )
         metadata = {PLAN: _text(setup.plan), **base.metadata, READINGS: interval.dump(found.memory)}
         slot = (run.id, task.name, task.ordinal)
@@ -282,7 +284,8 @@ class Comparer:
             plan = await self._learnt(run, task, spec)
             if plan is not None:
                 setup = fold.Setup(task.name, spec, plan)
-                metadata |= _forecast(setup, await asyncio.to_thread(foresight.foresee, setup, None))
+                outlook = await self._judge(lambda: foresight.foresee(setup, None), heavy=True, foretells=True)
+                metadata |= _forecast(setup, outlook)
             return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
         metadata[WAITING] = waiting.dump((*kept, look))
         taken = f"{len(kept) + 1} look{'s' if kept else ''} taken"
@@ -302,7 +305,8 @@ class Comparer:
         known = _outlook(base.metadata)
         state, kept, last = await self._judge(
             lambda: waiting.judged(setup, metric, held.state, looks, known),
-            heavy=len(looks) > FEW or foresight.is_due(known, held.state.looks + 1),
+            heavy=len(looks) > FEW,
+            foretells=foresight.is_due(known, held.state.looks + 1),
         )
         metadata = {PLAN: _text(setup.plan), **base.metadata}
         del metadata[WAITING]
@@ -474,8 +478,15 @@ class Comparer:
         if len(self._held) > KEPT_STATES:
             self._held.popitem(last=False)
 
-    async def _judge(self, work: Callable[[], T], *, heavy: bool) -> T:
-        """Weighing one look holds the loop for well under a millisecond; many at once take turns with all else."""
+    async def _judge(self, work: Callable[[], T], *, heavy: bool, foretells: bool = False) -> T:
+        """Weighing one look holds the loop for well under a millisecond; many at once take turns with all else.
+
+        A forecast takes some milliseconds, and many may be due at once: one thread at a time makes them, since each
+        more would let the loop wait longer for the interpreter.
+        """
+        if foretells:
+            async with self._foretelling:
+                return await asyncio.to_thread(work)
         if heavy:
             return await asyncio.to_thread(work)
         async with self._turn:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import conditional
 from .crossing import Array, Points, at_end, critical_events, crossing, smallest
@@ -30,6 +31,11 @@ class Expected:
     f: Callable[[Array], Array]  # of log ratios, shape (D,) -> (D,)
     share: Callable[[float], float]  # of `scale`, what the canary is expected to have at a log ratio
     most: Array  # events it can have
+
+    def rows(self, part: NDArray[np.bool_]) -> "Expected":
+        """Only these rows."""
+        canary, error, scale, most = (column[part] for column in (self.canary, self.error, self.scale, self.most))
+        return Expected(canary, error, scale, self.f, self.share, most)
 
 
 def side(

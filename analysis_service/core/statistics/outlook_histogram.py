@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .crossing import Array, crossing, smallest
 from .histogram import BEYOND, EdgeState, HistogramState, update
@@ -82,7 +83,7 @@ class _Edges:
     total: float  # observations per look
     share: float
     judged: Array
-    mirrored: Array  # edges whose event is "not beyond"
+    mirrored: NDArray[np.bool_]  # edges whose event is "not beyond"
     phi: Array  # of each judged edge
     wanted: tuple[int, ...]  # indices of the edges that must be shown harmless
     values: Array  # where the distribution is known, and
@@ -152,7 +153,9 @@ class _Edges:
         """Per edge, the chance to show that the canary has more beyond it (sign +1) than expected, or less."""
         found = np.zeros(len(self.judged))
         for toward, part in ((sign, np.logical_not(self.mirrored)), (-sign, self.mirrored)):
-            distance, bound = side(expected, null=0.0, sign=toward, limit=limit, phi=self.phi, points=distances())
-            each = [crossing(float(d), float(b)) for d, b in zip(distance, bound, strict=True)]
-            found = np.where(part, each, found)
+            if part.any():
+                distance, bound = side(
+                    expected.rows(part), null=0.0, sign=toward, limit=limit, phi=self.phi[part], points=distances()
+                )
+                found[part] = [crossing(float(d), float(b)) for d, b in zip(distance, bound, strict=True)]
         return [float(value) for value in found]
