@@ -33,9 +33,9 @@ class Checked:
         return errors(self.problems)
 
 
-def load(data: bytes | str, *, strict: bool = False, gate: bool = False, kinds: Sequence[str] = ALL_KINDS) -> Checked:
+def load(data: bytes | str, *, strict: bool = False, kinds: Sequence[str] = ALL_KINDS) -> Checked:
     """Read and check the one document of a text. Raises DocumentError if it cannot be used."""
-    return _usable(check(read(data, kinds), strict=strict, gate=gate))
+    return _usable(check(read(data, kinds), strict=strict))
 
 
 def load_all(data: bytes | str, *, strict: bool = False) -> tuple[Checked, ...]:
