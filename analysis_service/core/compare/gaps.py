@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from analysis_service.core.statistics.looks import Look
 
 _MISSED = "missed"
-_ABOVE = "bad-events-above-total"
+_FLAGS: Mapping[str, str] = {
+    "bad-events-above-total": "events were more than twice the totals in {}: are the two queries swapped?",
+    "shared-processes": "both arms found the same processes in {}: does one query match the other version too?",
+}
 _ARMS = {"canary": "the canary", "stable": "stable", "past": "its past", "each arm": "each arm"}
 _REASONS = 2  # told of each arm, most frequent first
 
@@ -39,7 +42,7 @@ def because(flag: str) -> str:
 def counted(before: Mapping[str, int], look: Look) -> Mapping[str, int]:
     """The gaps with this look's in them: `canary no-data` -> in so many looks."""
     new = [_MISSED] if look.missed else [f"{arm} {flag}" for arm, flag in look.gaps.items()]
-    new += [_ABOVE] if _ABOVE in look.flags else []
+    new += [flag for flag in _FLAGS if flag in look.flags]
     if not new:
         return before
     return {**before, **{one: before.get(one, 0) + 1 for one in new}}
@@ -58,8 +61,7 @@ def in_words(gaps: Mapping[str, int], looks: int) -> str:
         for arm, found in by_arm.items()
         if found
     ]
-    if above := gaps.get(_ABOVE, 0):
-        said.append(f"events were more than twice the totals in {_of(above, looks)}: are the two queries swapped?")
+    said += [text.format(_of(gaps[flag], looks)) for flag, text in _FLAGS.items() if flag in gaps]
     if missed := gaps.get(_MISSED, 0):
         said.append(f"{missed} look{'' if missed == 1 else 's'} could not be taken")
     return ", ".join(said)

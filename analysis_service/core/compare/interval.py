@@ -19,6 +19,7 @@ from analysis_service.core.statistics.looks import ArmData, Gauge, Histogram
 
 T = TypeVar("T")
 
+SHARED = "shared-processes"
 _SPARE_PODS = 64  # processes that are gone are remembered until they outnumber the living by so many
 
 Readings = Mapping[tuple[str, str], Reading]
@@ -102,8 +103,21 @@ def _take(spec: Spec, memory: Memory, readings: Readings, at: float) -> tuple[Me
             canary, stable, more = common
             flags += more
     after = Memory(canary_memory, stable_memory)
+    if _shared(canary_memory, stable_memory):
+        flags.append(SHARED)
     gaps = _gaps((CANARY, canary, canary_flags), (STABLE, stable, stable_flags))
     return after, Interval(canary, stable, tuple(dict.fromkeys(flags)), _began(spec, memory, after), gaps=gaps)
+
+
+def _shared(canary: ArmMemory, stable: ArmMemory) -> bool:
+    """Whether both arms found one process: a counter of the same name that stands at the same number, above 0."""
+    totals, others = canary.counts.totals.values, stable.counts.totals.values
+    if any(pod and value > 0 and others.get(pod) == value for pod, value in totals.items()):
+        return True
+    return any(
+        pod and buckets == stable.buckets.get(pod) and max(buckets.values(), default=0.0) > 0
+        for pod, buckets in canary.buckets.items()
+    )
 
 
 def _gaps(*arms: tuple[str, ArmData | None, tuple[str, ...]]) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from analysis_service.core.compare import looking, state, telling
 from analysis_service.core.compare.gaps import in_words
-from analysis_service.core.compare.interval import Memory
+from analysis_service.core.compare.interval import SHARED, Memory, take
 from analysis_service.core.compare.reading import Reading, Series
 from analysis_service.core.compare.spec import parse, plan_of
 from analysis_service.core.compare.state import Setup
@@ -48,6 +48,11 @@ NAN = float("nan")
             {"bad-events-above-total": 4},
             5,
             "events were more than twice the totals in 4 of 5 looks: are the two queries swapped?",
+        ),
+        (
+            {"shared-processes": 5},
+            5,
+            "both arms found the same processes in 5 of 5 looks: does one query match the other version too?",
         ),
         # a flag of a later version is better than no word
         ({"canary odd-flag": 1}, 2, "the canary had no data in 1 of 2 looks (odd-flag)"),
@@ -100,6 +105,46 @@ def test_a_comparison_without_data_says_whose(shape: str, canary: Any, stable: A
     # and a restart remembers it
     assert found.look is not None
     assert state.rebuild(setup, [found.look]).gaps == dict.fromkeys(folded.gaps, 1)
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable", "shared"),
+    [
+        ({"c": 100.0}, {"s": 900.0}, False),
+        # stable's selector matches the canary as well, or the other way round
+        ({"c": 100.0}, {"c": 100.0, "s": 900.0}, True),
+        ({"c": 100.0, "s": 900.0}, {"s": 900.0}, True),
+        # one router counts for both versions
+        ({"router": 100.0}, {"router": 900.0}, False),
+        # nothing has happened yet, and sums have no names
+        ({"c": 0.0}, {"c": 0.0}, False),
+        ({"": 100.0}, {"": 100.0}, False),
+    ],
+)
+@pytest.mark.parametrize("shape", ["counts", "histogram"])
+def test_arms_that_share_processes(
+    shape: str, canary: Mapping[str, float], stable: Mapping[str, float], shared: bool
+) -> None:
+    data = {"counts": {"events": QUERY, "totals": QUERY}, "histogram": QUERY}[shape]
+    spec = parse({"arms": ARMS, shape: data, "margin": {"relative": 0.5}, "maxDuration": "60s"}, EVERY)
+    memory = Memory()
+    for number in (1, 2):
+        readings = {
+            (ask.arm, ask.part): of_pods(shape, canary if ask.arm == "canary" else stable, number) for ask in spec.asks
+        }
+        memory, found = take(spec, memory, readings, 30.0 * number)
+    assert (SHARED in found.flags) is shared
+
+
+def of_pods(shape: str, pods: Mapping[str, float], number: int) -> Reading:
+    edges = ("",) if shape == "counts" else ("0.1", "+Inf")
+    return Reading(
+        tuple(
+            Series({"pod": pod, **({"le": edge} if edge else {})}, value * number)
+            for pod, value in pods.items()
+            for edge in edges
+        )
+    )
 
 
 def grown(number: int, shape: str) -> Reading:
