@@ -203,6 +203,9 @@ def _sizes(spec: Spec, test: str, path: str) -> Iterator[Finding]:
     if objective is not None and _LARGE_OBJECTIVE <= objective < 1.0 and spec.get("direction") != "decrease":
         text = f"an objective is the largest acceptable share of events: with {objective:g}, {100 * objective:g}%"
         yield "OddSize", f"{path}.objective", text, f"For {100 * objective:g}% good events write {1 - objective:.6g}."
+    if spec.get("missing") == "zero" and isinstance(spec.get("gauge"), Mapping) and spec.get("direction") != "decrease":
+        text = "a canary that has died counts as 0, the best value there is, and may pass"
+        yield "OddSize", f"{path}.missing", text, "Leave it out, unless a canary that runs may have no value."
 
 
 def _times(metric: Metric, spec: Spec, path: str) -> Iterator[Finding]:

@@ -92,7 +92,8 @@ ONE_ARM = {**counts('x{v="{{arm.v}}"}'), "arms": {"canary": {"v": "a"}}, "margin
         (template(test="group-sequential", looks=5, spending="pocock"), []),
         (template(test="welch", spending="pocock"), ["SingleLook"]),
         (template(spending="pocock", objective=0.1, kayenta={}, cumulative=True), ["UnusedField"] * 4),
-        (template(missing="zero"), []),
+        (template(missing="zero"), ["OddSize"]),  # a dead canary has the best value
+        (template(missing="zero", direction="decrease"), []),
         (template(**COUNTED, missing="zero"), ["UnusedField"]),
         (template(canaryWeight=5), ["UnusedField"]),
         # PromQL that cannot give what is needed of it
