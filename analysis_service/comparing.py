@@ -6,39 +6,34 @@ counters of the last look travel in the measurement's metadata, saved together w
 """
 
 import asyncio
-import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from analysis_service.asking import Asker, Question
+from analysis_service.arms import answers
+from analysis_service.asking import Asker
 from analysis_service.clock import Clock
 from analysis_service.core.compare import interval, schedule
-from analysis_service.core.compare.reading import Buckets, Reading, Series
 from analysis_service.core.compare.spec import (
     READINGS,
-    Ask,
     Spec,
     SpecError,
     comparison_of,
     parse,
-    plan_of,
-    share_of,
 )
 from analysis_service.core.due import Op
 from analysis_service.core.judge import CAUSES, NotAnswered, mark_error
 from analysis_service.core.model import Cause, Look, Measurement, Metric, Phase, Run
-from analysis_service.core.prepare import prepare
 from analysis_service.core.reconcile import Task
-from analysis_service.core.statistics.plan import Calibration, Plan
+from analysis_service.core.statistics.plan import Plan
+from analysis_service.settling import WAITING, Settling, Slot, plan_for
 from analysis_service.stores.base import Page
-from providers.base import Answer, BadAnswer, NoData, ProviderError, Sample, within
+from providers.base import within
 
 if TYPE_CHECKING:
     from analysis_service.core.compare import looking, telling
@@ -48,7 +43,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PLAN = "compare.plan"  # metadata: the settings, fixed before the first look
-WAITING = "compare.waiting"  # metadata: looks taken before the settings were known
 LAST_LOOK = "compare.lastLook"  # metadata: number and time of the last look: says which state belongs to it
 FORECAST = "forecast"  # metadata: what the comparison can find in its time, in words
 OUTLOOK = "compare.forecast"  # metadata: the same as data
@@ -69,12 +63,6 @@ class StoredLooks(Protocol):
     ) -> Awaitable[Page[Look]]: ...
 
 
-Calibrate = Callable[[str, Spec], Awaitable[Calibration | None]]
-"""(the metric's name, its comparison) -> what a look-back over the stable version teaches, or None: then results are
-labelled uncalibrated."""
-Slot = tuple[str, str, int]
-
-
 @dataclass(slots=True)
 class _Held:
     """One comparison between two looks. `looked` must be the measurement's LAST_LOOK, else `state` is not its own."""
@@ -91,13 +79,14 @@ class Comparer:
 
     asker: Asker
     clock: Clock
-    calibrate: Calibrate | None = None
-    grace_seconds: float = 1.0  # that a look waits for its look-back; longer, and it is taken and judged later
+    settling: Settling = field(init=False)
     _held: "OrderedDict[Slot, _Held]" = field(default_factory=OrderedDict)
-    _learning: "dict[Slot, asyncio.Future[Calibration | None]]" = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _foretelling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _warm: bool = False
+
+    def __post_init__(self) -> None:
+        self.settling = Settling(self.clock)
 
     def check(self, union: Mapping[str, Any]) -> list[str]:
         """What is wrong with a resolved provider union, a comparison or not, as far as can be told without asking."""
@@ -142,14 +131,14 @@ class Comparer:
         if task.measurement is None:
             base = replace(base, started_at=now)  # and its time begins with its first readings
         if isinstance(held, Spec):
-            answered = await self._answers(run, task, held)
+            answered = await answers(self.asker, run, task, held, self.clock.wall())
             return await self._ahead(run, task, metric, held, base, answered, now, stored)
         held, base, caught_up = await self._caught_up(task, metric, held, base)
         if base.done:
             return base, caught_up
         if task.op is Op.TERMINATE:
             return await self._terminated(run, task, held, base), caught_up
-        answered = await self._answers(run, task, held.setup.spec)
+        answered = await answers(self.asker, run, task, held.setup.spec, self.clock.wall())
         if isinstance(answered, NotAnswered):
             measurement, looks = self._missed(run, task, held, base, answered, now)
             return measurement, (*caught_up, *looks)
@@ -273,7 +262,7 @@ class Comparer:
             measurement = replace(measurement, metadata={**base.metadata, WAITING: waiting.dump(kept)})
             if not measurement.done:
                 return measurement, ()
-            held = await self._held_for(run, task, metric, spec, base, self._plan_for(run, task, spec, None), stored)
+            held = await self._held_for(run, task, metric, spec, base, plan_for(run, task, spec, None), stored)
             _, measurement, looks = await self._caught_up(task, metric, held, measurement)
             return measurement, looks
         if len(kept) >= waiting.MOST:  # counters lose nothing by it: the next look takes their growth
@@ -281,7 +270,7 @@ class Comparer:
         memory, look = looking.take(spec, _memory(base), answered, number, started, at)
         metadata = {**base.metadata, READINGS: interval.dump(memory)}
         if look is None:
-            plan = await self._learnt(run, task, spec)
+            plan = await self.settling.learnt(run, task, spec)
             if plan is not None:
                 setup = fold.Setup(task.name, spec, plan)
                 outlook = await self._judge(lambda: foresight.foresee(setup, None), heavy=True, foretells=True)
@@ -404,7 +393,7 @@ class Comparer:
         if held is not None and held.setup.spec == spec:
             plan: Plan | None = held.setup.plan
         else:  # settings never change between looks, not even those learnt from history
-            plan = _plan(base) or await self._settled(run, task, spec, base)
+            plan = _plan(base) or await self.settling.settled(run, task, spec, base)
         if plan is None:
             return spec
         if held is not None and held.looked == looked:
@@ -418,44 +407,6 @@ class Comparer:
 
         setup, looked = fold.Setup(task.name, spec, plan), base.metadata.get(LAST_LOOK, "")
         return _Held(metric.provider, setup, await self._rebuilt(run, task, setup, looked, stored), looked)
-
-    async def _settled(self, run: Run, task: Task, spec: Spec, base: Measurement) -> Plan | None:
-        """The settings; None while the look-back is not done. At its end a comparison goes on without it."""
-        if self.calibrate is None:
-            return self._plan_for(run, task, spec, None)
-        slot, now = (run.id, task.name, task.ordinal), self.clock.now()
-        ends = task.op is Op.TERMINATE
-        learning = self._learning.get(slot)
-        if learning is None and ends:
-            return self._plan_for(run, task, spec, None)
-        if learning is None:
-            learning = self._learning[slot] = asyncio.ensure_future(self.calibrate(task.name, spec))
-        first_readings = spec.cumulative and READINGS not in base.metadata  # nothing is judged by them
-        waited = WAITING in base.metadata  # once is enough: the readings are to be taken on time
-        if not (learning.done() or ends or first_readings or (waited and self.grace_seconds < math.inf)):
-            await asyncio.wait({learning}, timeout=self.grace_seconds if self.grace_seconds < math.inf else None)
-        ends = ends or schedule.is_over(base.started_at or now, spec.max_duration, now)
-        if not learning.done() and not ends:
-            return None
-        del self._learning[slot]
-        if not learning.done():
-            learning.cancel()
-        calibration = learning.result() if learning.done() and not learning.cancelled() else None
-        return self._plan_for(run, task, spec, calibration)
-
-    async def _learnt(self, run: Run, task: Task, spec: Spec) -> Plan | None:
-        """The settings if the look-back is done soon: for a forecast, nothing is settled by it."""
-        learning = self._learning.get((run.id, task.name, task.ordinal))
-        if learning is None:
-            return None
-        await asyncio.wait({learning}, timeout=self.grace_seconds if self.grace_seconds < math.inf else None)
-        if not learning.done() or learning.cancelled() or learning.exception() is not None:
-            return None
-        return self._plan_for(run, task, spec, learning.result())
-
-    def _plan_for(self, run: Run, task: Task, spec: Spec, calibration: Calibration | None) -> Plan:
-        share = share_of(task.name, [(ready.metric, ready.dry_run) for ready in prepare(run.spec).metrics])
-        return plan_of(spec, share, calibration)
 
     async def _rebuilt(self, run: Run, task: Task, setup: "Setup", looked: str, stored: StoredLooks) -> "State":
         """The whole state, from the looks as they were saved."""
@@ -493,74 +444,6 @@ class Comparer:
             result = work()
             await asyncio.sleep(0)
         return result
-
-    # asking
-
-    async def _answers(self, run: Run, task: Task, spec: Spec) -> "interval.Readings | NotAnswered":
-        """Every query's answer; the first failure in the order of the spec if there is one.
-
-        The configured share of traffic is no evidence: a look goes without it where it cannot be had.
-        """
-        at = self.clock.wall()  # the same for all: what one query sees the others should see too
-        found = await asyncio.gather(*(self._ask(run, task, ask, at) for ask in spec.questions), return_exceptions=True)
-        readings: dict[tuple[str, str], Reading] = {}
-        for ask, one in zip(spec.questions, found, strict=True):
-            if isinstance(one, ProviderError) and ask is spec.weight:
-                readings[ask.arm, ask.part] = Reading()
-            elif isinstance(one, ProviderError):
-                return NotAnswered(type(one).__name__, f"{ask.arm}, {ask.part}: {one}")
-            elif isinstance(one, BaseException):
-                raise one
-            else:
-                readings[ask.arm, ask.part] = one
-        return readings
-
-    async def _ask(self, run: Run, task: Task, ask: Ask, at: datetime) -> Reading:
-        question = Question(
-            provider=ask.union,
-            namespace=run.namespace,
-            interval=task.metric.interval,
-            run_started_at=run.started_at,
-            strict=run.spec.strict,
-            at=at,
-        )
-        try:
-            return read(await self.asker.ask(question))
-        except NoData:
-            return Reading()  # an arm without data is no failed query: the interval has none
-
-
-def read(answer: Answer) -> Reading:
-    """What a provider answered, as the core reads it. Raises BadAnswer for what is no number, and for a range."""
-    started = _started(answer.metadata.get(_STARTED, ""))
-    if answer.samples or answer.histograms:
-        if _is_range(answer.samples):
-            raise BadAnswer(
-                "a comparison reads one value of each series at every look, got a range: the same values would be "
-                "counted again and again; leave the [range] out, or wrap it in a function such as avg_over_time()"
-            )
-        return Reading(
-            tuple(Series(one.labels, one.value, _unix(one.at)) for one in answer.samples),
-            tuple(Buckets(one.labels, dict(zip(one.bounds, one.cumulative, strict=True))) for one in answer.histograms),
-            started,
-        )
-    value = answer.value
-    if value is None:
-        return Reading()
-    if isinstance(value, str | Mapping):
-        raise BadAnswer(f"a comparison needs numbers, got {answer.text[:60]}")
-    values = list(value) if not isinstance(value, int | float) else [value]
-    if any(isinstance(one, bool) or not isinstance(one, int | float | None) for one in values):
-        raise BadAnswer(f"a comparison needs numbers, got {answer.text[:60]}")
-    return Reading(tuple(Series({}, None if one is None else float(one)) for one in values))
-
-
-def _is_range(samples: Sequence[Sample]) -> bool:
-    """Whether one series has values of several times; they stand one after the other."""
-    return any(
-        one.at != other.at and one.at is not None and other.at is not None and one.labels == other.labels
-        for one, other in pairwise(samples)
-    )
 
 
 def _load() -> None:
@@ -637,14 +520,3 @@ def _number(mark: str) -> int:
 
 def _seconds(length: timedelta) -> str:
     return f"{length.total_seconds():g} s"
-
-
-def _unix(at: datetime | None) -> float | None:
-    return at.timestamp() if at is not None else None
-
-
-def _started(text: str) -> Mapping[str, float]:
-    try:
-        return msgspec.json.decode(text, type=dict[str, float]) if text else {}
-    except msgspec.DecodeError:
-        return {}

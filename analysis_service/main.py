@@ -147,7 +147,7 @@ async def compose(
     calibrator = Calibrator(
         history, clock.wall, apart, workers(), told=lambda text: _log.info("uncalibrated", why=text)
     )
-    measurer.comparer.calibrate = calibrator
+    measurer.comparer.settling.calibrate = calibrator
     engine = Engine(store, measurer, clock, telemetry, owner=str(uuid.uuid4()))
     tokens = Tokens(store)
     templates = Templates(store, clock, tokens, settings.strict, engine.live_from)

@@ -1,9 +1,10 @@
 """How long the service's loop is held while two thousand runs compare two versions.
 
-Phases in one process, over SQLite: the same number of runs with plain conditions, then with comparisons (a third each
-of counts, histograms and gauges), then these while `--starting` more begin together and are calibrated: first with
-questions of their own, then all with the same one. A task that sleeps a millisecond at a time sees how late it is
-woken; what it sees is every kind of work on the loop, statistics or not. The backend answers from memory.
+Phases in one process, over SQLite: the same number of runs with plain conditions; then with comparisons (a third each
+of counts, histograms and gauges) as they begin, and when they have; then these while `--starting` more begin together
+and are calibrated: first with questions of their own, then all with the same one. A task that sleeps a millisecond at
+a time sees how late it is woken; what it sees is every kind of work on the loop, statistics or not. The backend answers
+from memory.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import random
 import tempfile
 import time
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -40,7 +42,8 @@ GOALS = {"held_ms_max": 20.0}
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
 EVERY_SECONDS = 10.0
 KINDS = ("counts", "histogram", "gauge")
-LONGEST = 300.0  # seconds that are waited for calibrations
+FORECASTS = 10  # looks after which a comparison makes no forecast any more
+LONGEST = 200.0  # seconds that are waited for calibrations
 
 
 class Memory:
@@ -139,12 +142,12 @@ async def watch(held: list[float]) -> None:
         held.append(time.monotonic() - at - 0.001)
 
 
-async def calibrations(engine: Engine, store: SqliteStore, names: Sequence[str], seconds: float) -> dict[str, object]:
+async def calibrations(store: SqliteStore, names: Sequence[str], seconds: float) -> dict[str, object]:
     """When the runs that began together were calibrated, and how many were not."""
     began, done = time.monotonic(), dict.fromkeys(names, 0.0)
     told: dict[str, str] = {}
     while time.monotonic() < began + seconds and len(told) < len(names):
-        await asyncio.sleep(1)
+        await asyncio.sleep(3)
         for name in names:
             if name in told:
                 continue
@@ -162,16 +165,34 @@ async def calibrations(engine: Engine, store: SqliteStore, names: Sequence[str],
     }
 
 
+@asynccontextmanager
+async def watched(runs: int) -> AsyncIterator[dict[str, object]]:
+    """What the loop was held for in the body; the figures are there after it."""
+    held: list[float] = []
+    found: dict[str, object] = {}
+    watching = asyncio.create_task(watch(held))
+    cpu, since = time.process_time(), time.monotonic()
+    yield found
+    cpu, seconds = time.process_time() - cpu, time.monotonic() - since
+    watching.cancel()
+    held.sort()
+    at = {share: round(held[min(len(held) - 1, int(share * len(held)))] * 1000, 2) for share in (0.5, 0.99, 0.999, 1)}
+    found["held_ms"] = {"p50": at[0.5], "p99": at[0.99], "p999": at[0.999], "max": at[1]}
+    found["over_20_ms"] = sum(one > 0.02 for one in held)
+    found["cpu_us_per_look"] = round(cpu / (seconds * runs / EVERY_SECONDS) * 1e6)
+    found["seconds"] = round(seconds)
+
+
 async def phase(
-    kinds: tuple[str, ...], runs: int, seconds: float, *, starting: int = 0, alike: bool = False
-) -> dict[str, object]:
+    kinds: tuple[str, ...], runs: int, seconds: float, *, settle: float, starting: int = 0
+) -> dict[str, dict[str, object]]:
+    """The figures while the runs begin, when they have, and while `starting` more are calibrated."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
         clock, telemetry, backend = SystemClock(), Telemetry(), Memory()
         store = await SqliteStore.open(Path(folder, "bench.db"))
         measurer = Measurer(Asker(lambda _name: backend, Secrets([]), clock, telemetry), clock)
         engine = Engine(store, measurer, clock, telemetry, owner="bench")
         apart = Apart()
-        calibrator = Calibrator(Past(), clock.wall, apart, workers())
         serving = asyncio.create_task(engine.serve())
         await asyncio.sleep(0.3)
         began = time.monotonic()
@@ -183,47 +204,37 @@ async def phase(
             engine.adopt(record)
             return run.id
 
-        for n in range(runs):
-            await asyncio.sleep(max(0.0, began + n * EVERY_SECONDS / runs - time.monotonic()))
-            await begin(n, n)
-        await asyncio.sleep(EVERY_SECONDS)  # every run has looked once: nothing is done for the first time
-        held: list[float] = []
-        watching = asyncio.create_task(watch(held))
-        cpu, since = time.process_time(), time.monotonic()
-        learnt: dict[str, object] = {}
-        if starting:
-            measurer.comparer.calibrate = calibrator
-            names = [await begin(runs + n, runs if alike else runs + n) for n in range(starting)]
-            learnt = await calibrations(engine, store, names, seconds)
-        else:
+        async with watched(runs) as beginning:
+            for n in range(runs):
+                await asyncio.sleep(max(0.0, began + n * EVERY_SECONDS / runs - time.monotonic()))
+                await begin(n, n)
+            await asyncio.sleep(settle)
+        async with watched(runs) as steady:
             await asyncio.sleep(seconds)
-        cpu, seconds = time.process_time() - cpu, time.monotonic() - since
-        watching.cancel()
-        calibrator.pool.close()
+        found = {"beginning": beginning, "steady": steady}
+        for k, name in enumerate(("calibrating", "calibrating_alike") if starting else ()):
+            calibrator = Calibrator(Past(), clock.wall, apart, workers())
+            measurer.comparer.settling.calibrate = calibrator
+            async with watched(runs) as figures:
+                first = runs + k * starting
+                ids = [await begin(first + n, first if k else first + n) for n in range(starting)]
+                figures["calibration"] = await calibrations(store, ids, LONGEST)
+            found[name] = figures
+            calibrator.pool.close()
         apart.close()
-        live = engine.live
+        steady["live"] = engine.live
         await engine.drain(5)
         await serving
         await store.close()
-    held.sort()
-    at = {share: round(held[min(len(held) - 1, int(share * len(held)))] * 1000, 2) for share in (0.5, 0.99, 0.999, 1)}
-    return {
-        "live": live,
-        "held_ms": {"p50": at[0.5], "p99": at[0.99], "p999": at[0.999], "max": at[1]},
-        "over_20_ms": sum(one > 0.02 for one in held),
-        "cpu_us_per_look": round(cpu / (seconds * runs / EVERY_SECONDS) * 1e6),
-        **({"seconds": round(seconds), "calibration": learnt} if starting else {}),
-    }
+    return found
 
 
 async def measure(runs: int, seconds: float, starting: int) -> dict[str, object]:
     found: dict[str, object] = {"benchmark": "comparing", "runs": runs, "starting": starting, "goals": GOALS}
-    found["plain"] = await phase(("plain",), runs, seconds)
-    found["comparing"] = await phase(KINDS, runs, seconds)
-    if starting:
-        found["calibrating"] = await phase(KINDS, runs, LONGEST, starting=starting)
-        found["calibrating_alike"] = await phase(KINDS, runs, LONGEST, starting=starting, alike=True)
-    return found
+    found["plain"] = (await phase(("plain",), runs, seconds, settle=EVERY_SECONDS))["steady"]
+    compared = await phase(KINDS, runs, seconds, settle=FORECASTS * EVERY_SECONDS, starting=starting)
+    found["comparing"] = compared.pop("steady")
+    return found | compared
 
 
 def main() -> None:

@@ -245,7 +245,7 @@ async def test_what_can_be_found_is_told_before_the_first_look(
     bench = Bench(source, (metric,))
     await bench.create()
     assert bench.measurer is not None
-    bench.measurer.comparer.calibrate = calibrate
+    bench.measurer.comparer.settling.calibrate = calibrate
     reasons, outlooks = [], []
     for seconds in (0, 30, 60):
         await bench.advance(seconds)
@@ -865,7 +865,7 @@ async def test_calibration_is_asked_once_and_kept() -> None:
     await bench.create()
     for seconds in (100, 200):
         assert bench.measurer is not None
-        bench.measurer.comparer.calibrate = calibrate
+        bench.measurer.comparer.settling.calibrate = calibrate
         await bench.advance(seconds)
         bench.restart()
     looks = await bench.looks()
@@ -907,8 +907,8 @@ async def learning(bench: Bench, done_at: float | None, *, restarts: bool) -> Ru
     back = LookBacks(bench, done_at)
     for turn in range(500):
         assert bench.measurer is not None
-        bench.measurer.comparer.calibrate = back
-        bench.measurer.comparer.grace_seconds = 0.0
+        bench.measurer.comparer.settling.calibrate = back
+        bench.measurer.comparer.settling.grace_seconds = 0.0
         for _ in range(3):
             await asyncio.sleep(0)
         step = await bench.turn()
@@ -962,8 +962,8 @@ async def test_a_waiting_comparison_says_so_and_holds_up_nobody() -> None:
     )
     await bench.create()
     assert bench.measurer is not None
-    bench.measurer.comparer.calibrate = LookBacks(bench, None)
-    bench.measurer.comparer.grace_seconds = 0.0
+    bench.measurer.comparer.settling.calibrate = LookBacks(bench, None)
+    bench.measurer.comparer.settling.grace_seconds = 0.0
     await bench.advance(95)
     compared, plain = bench.run.results
     assert compared.measurements[-1].reason == (
@@ -983,8 +983,8 @@ async def test_a_secret_is_kept_out_of_looks_that_wait() -> None:
     bench = Bench(told, (SECRETIVE,), args=(TOKEN,), environ={VARIABLE: VALUE})
     await bench.create()
     assert bench.measurer is not None
-    bench.measurer.comparer.calibrate = LookBacks(bench, None)
-    bench.measurer.comparer.grace_seconds = 0.0
+    bench.measurer.comparer.settling.calibrate = LookBacks(bench, None)
+    bench.measurer.comparer.settling.grace_seconds = 0.0
     await bench.advance(95)
     assert "compare.waiting" in bench.run.results[0].measurements[-1].metadata
     assert VALUE not in repr(bench.run)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from analysis_service.arms import read
 from analysis_service.asking import Asker, Question
-from analysis_service.comparing import read
 from analysis_service.secrets import Secrets
 from analysis_service.telemetry import Telemetry
 from providers.base import Answer, BadAnswer, Sample

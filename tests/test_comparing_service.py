@@ -284,7 +284,7 @@ async def test_looks_that_wait_for_a_look_back_outlive_the_service(tmp_path: Pat
     }
     metric = Metric(name="errors", interval="100ms", provider={"compare": spec})
     async with service(tmp_path / "db") as parts:
-        parts.engine.measurer.comparer.grace_seconds = 0.05
+        parts.engine.measurer.comparer.settling.grace_seconds = 0.05
         await start(parts, metric)
 
         async def waiting() -> bool:

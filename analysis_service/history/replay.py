@@ -110,8 +110,8 @@ async def replay(
     clock = JumpingClock(start)
     asker = Asker(lambda name: FrameProvider(name, frames), Secrets([]), clock, Telemetry())
     measurer = Measurer(asker, clock)
-    measurer.comparer.calibrate = calibrate
-    measurer.comparer.grace_seconds = math.inf  # a clock that jumps must not outrun the look-back
+    measurer.comparer.settling.calibrate = calibrate
+    measurer.comparer.settling.grace_seconds = math.inf  # a clock that jumps must not outrun the look-back
     run = Run(id="replay", namespace="default", name="replay", spec=spec, created_at=start)
     kept: dict[tuple[str, int], list[Look]] = {}
 

@@ -237,8 +237,8 @@ async def restarted(history: History, given: Metric, effect: float) -> tuple[Run
 
     while not run.phase.done:
         measurer = Measurer(Asker(lambda name: FrameProvider(name, frames), Secrets([]), clock, Telemetry()), clock)
-        measurer.comparer.calibrate = calibrator
-        measurer.comparer.grace_seconds = math.inf
+        measurer.comparer.settling.calibrate = calibrator
+        measurer.comparer.settling.grace_seconds = math.inf
         step = planned(run, clock.at)
         taken, looks, described = await measurer.take(step, stored)
         for some in looks.values():
