@@ -13,14 +13,16 @@ from msgspec.structs import replace
 
 from analysis_service.cli.documents import File
 from analysis_service.cli.resolved import compose
-from analysis_service.core.compare.spec import LOOKBACK
+from analysis_service.core.compare.spec import LOOKBACK, comparison_of, parse
 from analysis_service.core.model import Argument, RunSpec
+from analysis_service.core.prepare import prepare
 from analysis_service.core.secret_arguments import needed, with_secrets
 from analysis_service.core.timing import format_duration, parse_duration
 from analysis_service.history.backtest import Tally, backtest
 from analysis_service.history.base import Asked, Frame, History
 from analysis_service.history.calibrating import Calibrator
 from analysis_service.history.replay import Replayed, questions, replay, without_secrets
+from analysis_service.history.season import reach_of
 from analysis_service.telemetry import configure_logging
 from providers.base import NoData, ProviderError
 
@@ -101,11 +103,21 @@ def _worked(asking: Asking, work: Callable[[History, RunSpec, datetime, datetime
             raise click.UsageError("--prometheus needs --start: a time, or how long before the end, as 24h")
         if not start < end:
             raise click.UsageError(f"--start ({start.isoformat()}) is not before --end ({end.isoformat()})")
-        return asyncio.run(_awaited(work(history, spec, start, end, first or start - LOOKBACK)))
+        return asyncio.run(_awaited(work(history, spec, start, end, first or start - _reach(spec))))
     except NoData as error:
         raise CannotBacktest(str(error)) from None
     except ProviderError as error:
         raise (NoHistory if error.retryable else CannotBacktest)(str(error)) from None
+
+
+def _reach(spec: RunSpec) -> timedelta:
+    """How far before its start a run reads."""
+    found = [LOOKBACK]
+    for ready in prepare(spec).metrics:
+        written = comparison_of(ready.metric.provider)
+        if written is not None:
+            found.append(reach_of(parse(written, ready.interval)))
+    return max(found)
 
 
 async def _awaited(work: Awaitable[T]) -> T:
@@ -174,6 +186,8 @@ class _Bounded:
     earliest: datetime
 
     def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+        if end < self.earliest:
+            raise NoData(f"the data begin at {self.earliest.isoformat()}")
         return self.history.range(asked, max(start, self.earliest), end, step)
 
     def close(self) -> None:

@@ -1,10 +1,10 @@
 """Templates over past data: how often an innocent version would have failed, and what harm would have been found.
 
 Comparisons are judged on placebo pairs of the stable version (see `core.statistics.placebo`): its processes in the
-canary's place, window by window, each calibrated by what lies before it, as live. Then the placebo canary is made
-worse from the window's first look on. A test of fixed size needs no calibration: it is judged once in each window, at
-its deadline (or at its planned looks). Plain metrics are replayed window by window; on data that were healthy every
-failure of theirs is a false alarm.
+canary's place, window by window, each calibrated by what lies before it, as live. Then the placebo canary is made worse
+from the window's first look on. A test of fixed size needs no calibration: it is judged once in each window, at its
+deadline (or at its planned looks). A comparison with a season has the days before each window for its past. Plain
+metrics are replayed window by window; on data that were healthy every failure of theirs is a false alarm.
 """
 
 import math
@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from analysis_service.core.compare import fixed
+from analysis_service.core.compare.season import WANTED_PERIODS
 from analysis_service.core.compare.spec import CANARY, KAYENTA, STABLE, Spec, comparison_of, parse, plan_of, share_of
 from analysis_service.core.model import Phase, RunSpec
 from analysis_service.core.prepare import Ready, prepare
@@ -24,6 +25,7 @@ from analysis_service.core.statistics.plan import Calibration, Plan
 from analysis_service.core.statistics.registry import families
 from analysis_service.core.statistics.verdict import VerdictState, step
 from analysis_service.core.statistics.worse import worse
+from analysis_service.history import season
 from analysis_service.history.base import Asked, Frame, History
 from analysis_service.history.calibrating import pod_rows, pods_of
 from analysis_service.history.replay import questions, replay
@@ -111,6 +113,9 @@ async def backtest(
             continue
         compared = parse(written, ready.interval)
         share = share_of(ready.name, [(one.metric, one.dry_run) for one in prepared])
+        if compared.season is not None:
+            found += _seasonal(history, ready.name, compared, share, start, end, effects, most_runs, progress)
+            continue
         if compared.single_arm:
             raise BadQuery(
                 f"{ready.name}: {compared.test} has no placebo: it holds the canary to a number and compares it with "
@@ -170,6 +175,40 @@ def _compared(
             failed_at, passed = _judged(calibrated, rows[at : at + size], tally.effect)
             tally.add(failed_at, passed, learnt[slot].sufficient)
         progress(done, len(windows))
+    return tallies
+
+
+def _seasonal(
+    history: History,
+    name: str,
+    spec: Spec,
+    share: float,
+    start: datetime,
+    end: datetime,
+    effects: Sequence[float],
+    most_runs: int,
+    progress: Progress,
+) -> list[Tally]:
+    """Every stretch of the past as if it were the canary's, against the days before it."""
+    stretch, plan = season.stretch_of(history, name, spec, start, end), plan_of(spec, share)
+    size = plan.planned_looks or UNPLANNED_LOOKS
+    starts = stretch.starts(size)
+    if not starts:
+        raise NoData(f"{name}: {len(stretch.values) - stretch.before} intervals of data; one run takes {size}")
+    chosen = [starts[k * len(starts) // min(len(starts), most_runs)] for k in range(min(len(starts), most_runs))]
+    tallies = [Tally(name, effect, plan.alpha, spec.interval.total_seconds()) for effect in effects]
+    every = math.ceil(len(chosen) / LEARNINGS)
+    learnt = Calibration()
+    for done, at in enumerate(chosen):
+        days = stretch.days(at)
+        if done % every == 0:
+            learnt = season.learn(days)
+        enough = season.periods_of(days) >= WANTED_PERIODS
+        rows = season.pairs_of(days, stretch.values[at : at + size])
+        for tally in tallies:
+            judged = _judged(replace(plan, calibration=learnt), rows, tally.effect) if enough else (0, False)
+            tally.add(*judged, enough and learnt.sufficient)
+        progress(done + 1, len(chosen))
     return tallies
 
 

@@ -1,8 +1,8 @@
 """Past data in CSV or Parquet files.
 
-Long form: a column `timestamp` (RFC 3339, or seconds or milliseconds since 1970) and a column `value`; `metric`,
-`arm` (canary, stable) and `part` (events, totals, buckets, level) say what a row belongs to; every other column is
-a label (`pod`, `le`). Wide form: every column but `timestamp` is a series, named as Prometheus would,
+Long form: a column `timestamp` (RFC 3339, or seconds or milliseconds since 1970) and a column `value`; `metric`, `arm`
+(canary, stable, history) and `part` (events, totals, buckets, level) say what a row belongs to; every other column is a
+label (`pod`, `le`). Wide form: every column but `timestamp` is a series, named as Prometheus would,
 `errors{arm="canary",part="events",pod="a"}`, or plainly `errors`, or `errors.canary.events`.
 
 A series without a metric, an arm or a part answers for any: one column of numbers is enough for one plain metric.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TIME_COLUMNS = ("timestamp", "time", "at", "date")
 PLACE = ("metric", "arm", "part")  # labels that say what a series belongs to; never handed on
 PARTS = ("events", "totals", "buckets", "level")
-ARMS = ("canary", "stable")
+ARMS = ("canary", "stable", "history")
 _LABELS = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|\Z)')
 
 

@@ -5,6 +5,7 @@ first look; the figures are kept with the comparison, so that nothing of the pas
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from analysis_service.history.base import Asked, Frame, History
 from providers.base import BadQuery, NoData
 
 if TYPE_CHECKING:
+    from analysis_service.core.statistics.looks import ArmData
     from analysis_service.core.statistics.plan import Calibration
 
 MOST_BACK = 720  # points of a window before its run's part: more of them teach little
@@ -71,6 +73,42 @@ def reach_of(spec: Spec) -> timedelta:
     return REACH_PERIODS * spec.season + _shape(spec)[0] * spec.interval
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A long piece of the past, in which any moment can be looked at as a run's start. values: one each interval."""
+
+    spec: Spec
+    values: tuple[float | None, ...]
+    first: datetime
+    before: int  # intervals that only serve as the past of the others
+
+    def starts(self, size: int) -> range:
+        """Where runs of `size` looks begin, one after the other."""
+        return range(self.before, len(self.values) - size + 1, size)
+
+    def days(self, at: int) -> Days:
+        """The windows of a run that starts with value `at`."""
+        assert self.spec.season is not None
+        back, ahead = _shape(self.spec)
+        found = []
+        for period in range(1, REACH_PERIODS + 1):
+            anchor = at - round(period * self.spec.season / self.spec.interval)
+            window = range(anchor - back, anchor + ahead)
+            found.append(tuple(self.values[k] if k >= 0 else None for k in window))
+        return Days(self.spec, tuple(found), back, self.first + at * self.spec.interval)
+
+
+def stretch_of(history: History, name: str, spec: Spec, start: datetime, end: datetime) -> Stretch:
+    """What the past answers between two times, and before them as far as it is needed. Blocking."""
+    assert spec.past is not None
+    before = math.ceil(reach_of(spec) / spec.interval)
+    first = start - before * spec.interval
+    count = before + math.floor((end - start) / spec.interval) + 1
+    asked = Asked(name, spec.past.union, spec.past.arm, spec.past.part)
+    frame = history.range(asked, first, end, spec.interval)
+    return Stretch(spec, values_of(spec, frame, first, count), first, before)
+
+
 def values_of(spec: Spec, frame: Frame, first: datetime, count: int) -> tuple[float | None, ...]:
     """What asking every interval would have found, prepared as live data are."""
     from analysis_service.core.compare.interval import Memory, take
@@ -108,6 +146,25 @@ def learn(past: Days) -> "Calibration":
         floor=floor,
     )
     return replace(calibration, season=kept)
+
+
+def periods_of(days: Days) -> int:
+    """Whole periods that the run's figures rest on."""
+    from analysis_service.core.statistics import season
+
+    return season.periods([day[days.back :] for day in days.values])
+
+
+def pairs_of(days: Days, values: Sequence[float | None]) -> "list[tuple[ArmData | None, ArmData | None]]":
+    """Each value of a run, and the figure of its phase."""
+    from analysis_service.core.statistics import season
+    from analysis_service.core.statistics.looks import Gauge
+
+    figures = season.figures([day[days.back :] for day in days.values])
+    return [
+        (Gauge(value) if value is not None else None, Gauge(figure) if figure is not None else None)
+        for value, figure in zip(values, figures, strict=False)
+    ]
 
 
 def unread(spec: Spec, start: datetime, why: str) -> "Calibration":

@@ -5,17 +5,25 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from analysis_service.core.compare.season import FIELD
 from analysis_service.core.compare.spec import CANARY, STABLE, Spec, comparison_of, parse
 from analysis_service.core.model import MetricResult, Phase, Run, RunSpec
 from analysis_service.core.prepare import prepare
 from analysis_service.history.base import Frame, is_scalar
+from analysis_service.history.calibrating import Calibrator
 from analysis_service.history.cases import EPOCH, Case, Expected
 from analysis_service.history.replay import Question, Replayed, questions, replay, without_secrets
 from analysis_service.history.shift import harmed
 from providers.base import BadQuery, NoData
+
+if TYPE_CHECKING:
+    from analysis_service.core.statistics.plan import Calibration
+    from analysis_service.history.files import FileHistory
+    from analysis_service.history.recording import RecordingHistory
 
 USUAL_HARM = 2.0  # times the margin: what a control injects
 _NO_CONTROL = frozenset({"kayenta", "sample-ratio", "objective"})
@@ -50,12 +58,44 @@ async def judge_case(case: Case, compose: Callable[[Mapping[str, str], bool], Ru
     spec = without_secrets(compose(case.args, case.strict))
     asked = questions(spec)
     start, end, frames = _frames(case, asked, folder)
-    replayed = await replay(spec, frames, start, end)
+    calibrate = _past(case, spec, folder)
+    try:
+        replayed = await replay(spec, frames, start, end, calibrate=calibrate)
+    finally:
+        if calibrate is not None:
+            calibrate.calibrator.pool.close()
     wrong = list(_unmet(case, replayed))
     controls = (
         [control async for control in _controls(case, spec, asked, frames, start, end)] if case.control >= 0 else []
     )
     return Result(case, tuple(wrong), tuple(controls), replayed.run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Only what is compared with its past is told of it: a test asks nobody, and nothing else needs calibration."""
+
+    calibrator: Calibrator
+
+    async def __call__(self, name: str, spec: Spec) -> "Calibration | None":
+        return await self.calibrator(name, spec) if spec.season is not None else None
+
+
+def _past(case: Case, spec: RunSpec, folder: Path) -> _Past | None:
+    """What lies before the start of a case's data; None where nothing of the template asks for it."""
+    written = (comparison_of(ready.metric.provider) for ready in prepare(spec).metrics)
+    if case.given is not None or not any(one is not None and one.get(FIELD) for one in written):
+        return None
+    history = _history(case, folder)
+    start = case.start or datetime.fromtimestamp(history.span[0], UTC)
+    return _Past(Calibrator(history, lambda: start))
+
+
+def _history(case: Case, folder: Path) -> "FileHistory | RecordingHistory":
+    from analysis_service.history.files import FileHistory
+    from analysis_service.history.recording import RecordingHistory
+
+    return RecordingHistory(folder / case.recording) if case.recording else FileHistory([folder / case.data])
 
 
 def _frames(case: Case, asked: Sequence[Question], folder: Path) -> tuple[datetime, datetime, dict[str, Frame]]:
@@ -68,10 +108,7 @@ def _frames(case: Case, asked: Sequence[Question], folder: Path) -> tuple[dateti
             if frame is not None:
                 frames[question.key] = _as_provider(frame, question)
         return start, given.end, frames
-    from analysis_service.history.files import FileHistory
-    from analysis_service.history.recording import RecordingHistory
-
-    history = RecordingHistory(folder / case.recording) if case.recording else FileHistory([folder / case.data])
+    history = _history(case, folder)
     first, last = (datetime.fromtimestamp(seconds, UTC) for seconds in history.span)
     start = case.start or first
     if not first <= start <= last:

@@ -1,18 +1,25 @@
 """A canary without a stable version beside it, from its past to its verdict."""
 
+import json
 import math
 import random
+import subprocess
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import compress
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from analysis_service.asking import Asker
+from analysis_service.cli.backtest import command as backcases_command
+from analysis_service.cli.test import command as cases_command
 from analysis_service.comparing import PLAN
 from analysis_service.core.compare import state as fold
 from analysis_service.core.compare.spec import Spec, comparison_of, parse
@@ -20,8 +27,10 @@ from analysis_service.core.model import Cause, Look, Metric, Phase, Run, RunSpec
 from analysis_service.core.reconcile import plan as planned
 from analysis_service.core.reconcile import settle
 from analysis_service.core.statistics.plan import Plan
+from analysis_service.history.backtest import backtest
 from analysis_service.history.base import Asked, Frame, History, Series
 from analysis_service.history.calibrating import Calibrator
+from analysis_service.history.prometheus import PrometheusHistory
 from analysis_service.history.replay import FrameProvider, JumpingClock, questions, replay
 from analysis_service.history.season import days_of, reach_of
 from analysis_service.measuring import Measurer
@@ -253,6 +262,124 @@ async def restarted(history: History, given: Metric, effect: float) -> tuple[Run
 async def test_the_record_names_both_questions() -> None:
     run, _ = await judged(Service(), 1.0)
     assert run.results[0].metadata["test"] == "sequential-t"
+
+
+@pytest.fixture
+def address(server_path: Callable[[str], str], run_prometheus: Callable[..., Any], tmp_path: Path) -> str:
+    """Of a Prometheus with nine days of one service; on the tenth two canaries, one of them twice as slow."""
+    lines = ["# TYPE latency gauge"]
+    for version, effect, days in (("old", 1.0, range(9, 0, -1)), ("clean", 1.0, (0,)), ("slow", 2.0, (0,))):
+        for day in days:
+            first = (START - day * DAY).timestamp()
+            for k in range(-125, 45):
+                lines.append(f'latency{{version="{version}"}} {effect * level(first + 30 * k)!r} {first + 30 * k:.0f}')
+    (tmp_path / "past.txt").write_text("\n".join([*lines, "# EOF", ""]))
+    command = ("tsdb", "create-blocks-from", "openmetrics", "past.txt", "data")
+    subprocess.run([server_path("promtool"), *command], cwd=tmp_path, check=True, capture_output=True)
+    return str(run_prometheus().address)
+
+
+async def test_a_real_prometheus(address: str) -> None:
+    history = PrometheusHistory()
+    found = {}
+    for version in ("clean", "slow"):
+        arms = {"canary": {"v": version}, "history": {"v": "old"}}
+        query = {"prometheus": {"address": address, "query": 'avg(latency{version="{{arm.v}}"})'}}
+        spec = RunSpec(metrics=(metric(arms=arms, gauge=query),))
+        asked = questions(spec)
+        end = START + timedelta(minutes=21)
+        frames = {asked[0].key: history.range(asked[0].asked, START, end, HALF_MINUTE)}
+        calibrator = Calibrator(history, lambda: START)
+        found[version] = await replay(spec, frames, START, end, calibrate=calibrator)
+        calibrator.pool.close()
+    assert {version: one.run.phase for version, one in found.items()} == {
+        "clean": Phase.SUCCESSFUL,
+        "slow": Phase.FAILED,
+    }
+    for look in found["clean"].looks["latency"]:
+        at = round(look.at.timestamp() / 30) * 30
+        days = sorted(level(float(at - 86_400 * k)) for k in range(1, 8))
+        assert look.data["stable"]["value"] == pytest.approx(days[3])
+
+
+class Young(Service):
+    """A service that began at START."""
+
+    def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+        whole = super().range(asked, start, end, step).series[0]
+        kept = [t for t in whole.times if t >= START.timestamp()]
+        return Frame((Series(whole.labels, array("d", kept), array("d", map(level, kept))),), start, end, step, step)
+
+
+async def test_backtest_looks_at_every_stretch_as_if_it_were_the_canary_s() -> None:
+    spec = RunSpec(metrics=(metric(),))
+    tallies = await backtest(Service(), spec, START - timedelta(hours=8), START, [1.0, 2.0], most_runs=12)
+    same, harmed = tallies
+    assert (same.runs, same.alpha, same.calibrated) == (12, 0.05, 12)
+    assert same.failed <= 1
+    assert harmed.failed == 12
+    few = await backtest(Young(), spec, START, START + timedelta(hours=4), [2.0], most_runs=4)
+    assert (few[0].runs, few[0].failed, few[0].passed, few[0].calibrated) == (4, 0, 0, 0)  # nothing before them
+    with pytest.raises(NoData, match="latency: 21 intervals of data; one run takes 40"):
+        await backtest(Service(), spec, START, START + timedelta(minutes=10), [1.0])
+
+
+TEMPLATE = """
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: speed}
+spec:
+  metrics:
+  - name: latency
+    interval: 5m
+    provider:
+      compare:
+        arms: {canary: {v: new}, history: {v: ".*"}}
+        gauge: {prometheus: {address: "http://p", query: 'latency{v="{{arm.v}}"}'}}
+        seasonalBaseline: 24h
+        margin: {relative: 0.3}
+        maxDuration: 3h
+"""
+CASES = """
+template: t.yaml
+tests:
+- name: slower than ever
+  data: past.csv
+  start: 2026-03-10T12:00:00Z
+  expect: {phase: Failed, reason: of its own past}
+- name: no past
+  data: past.csv
+  expect: {phase: Inconclusive, reason: 'there is a history of 0 days, and a verdict needs 7'}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of nine days of the service; from START on its canary, half as fast."""
+    folder = tmp_path_factory.mktemp("season")
+    (folder / "t.yaml").write_text(TEMPLATE)
+    (folder / "cases.yaml").write_text(CASES)
+    rows = ["timestamp,latency.canary,latency.history"]
+    for k in range(9 * 288 + 40):
+        at = (START - 9 * DAY).timestamp() + 300 * k
+        rows.append(f"{at:.0f},{level(at) * (2.0 if k >= 9 * 288 else 1.0)},{level(at)}")
+    (folder / "past.csv").write_text("\n".join(rows))
+    return folder
+
+
+def test_backtest_of_a_table(folder: Path) -> None:
+    given = ["-f", str(folder / "t.yaml"), "--data", str(folder / "past.csv"), "-o", "json"]
+    bad = CliRunner().invoke(backcases_command, [*given, "--start", "2026-03-10T12:00:00Z"])
+    found = json.loads(bad.stdout)
+    assert (bad.exit_code, found["phase"]) == (10, "Failed"), bad.output
+    early = CliRunner().invoke(backcases_command, [*given, "--start", "2026-03-05T12:00:00Z"])
+    assert early.exit_code == 11, early.output
+    assert "there is a history of 4 days, and a verdict needs 7" in early.stdout
+
+
+def test_a_template_s_own_test(folder: Path) -> None:
+    done = CliRunner().invoke(cases_command, [str(folder / "cases.yaml")])
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(
