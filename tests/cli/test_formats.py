@@ -111,7 +111,7 @@ def test_junit_counts_what_is_there() -> None:
     assert suite is not None
     cases = {case.get("name"): [child.tag for child in case] for case in suite}
     assert cases == {
-        "verdict": ["failure"], "bad": ["failure"], "broken": ["error"], "good": [], "dry": ["skipped"],
+        "verdict": ["failure"], "bad": ["failure"], "broken": ["error"], "good": ["system-out"], "dry": ["skipped"],
         "undecided": ["error"], "unfinished": ["skipped"],
     }  # fmt: skip
     counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped", "time")}
@@ -120,7 +120,12 @@ def test_junit_counts_what_is_there() -> None:
 
 def test_junit_of_a_pass_has_no_failure() -> None:
     made = renderer("junit")(report(run(result("good", Phase.SUCCESSFUL), phase=Phase.SUCCESSFUL)))
-    assert ElementTree.fromstring(made).get("failures") == "0"
+    root = ElementTree.fromstring(made)
+    assert root.get("failures") == "0"
+    # a pass is explained, too
+    said = [case.findtext("system-out") or "" for case in root.iter("testcase")]
+    assert said[0].startswith("PASS  checkout: ")
+    assert "0.08" in said[1]
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))

@@ -23,7 +23,7 @@ def render(report: Report) -> str:
         f'time="{_seconds(report):.3f}"'
     )
     suite = _attribute(report.title)
-    verdict = "" if report.passed else _element("failure", report.headline, report.note)
+    verdict = _said(report.headline) if report.passed else _element("failure", report.headline, report.note)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         f"<testsuites {counts}>",
@@ -42,7 +42,9 @@ def _body(metric: MetricResult) -> str:
         return f"      <skipped message={_attribute('dry run: ' + reason if metric.dry_run else reason)}/>"
     if _failed(metric):
         return _element("failure", reason, tally(metric))
-    return _element("error", f"{metric.phase.value}: {reason}", tally(metric)) if _broken(metric) else ""
+    if _broken(metric):
+        return _element("error", f"{metric.phase.value}: {reason}", tally(metric))
+    return _said(reason)
 
 
 def _failed(metric: MetricResult) -> bool:
@@ -64,6 +66,11 @@ def _case(name: str, suite: str, body: str) -> str:
 
 def _element(kind: str, message: str, text: str) -> str:
     return f"      <{kind} message={_attribute(message)}>{escape(one_line(text))}</{kind}>"
+
+
+def _said(text: str) -> str:
+    """Why something passed: what readers show beside a test without a failure."""
+    return f"      <system-out>{escape(one_line(text, MAX_MESSAGE))}</system-out>"
 
 
 def _attribute(text: str) -> str:
