@@ -78,7 +78,7 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
             late=late,
             against=_against(setup),
         )
-        so_far = said.removeprefix(f"{name}: ")
+        so_far = f"{said.removeprefix(f'{name}: ')} {_seen(spec, evidence)}".rstrip()
     if spec.season is not None:
         so_far = f"{so_far} {season.told(spec.season)}".lstrip()
     looks = f"{state.looks} look{'' if state.looks == 1 else 's'}"
