@@ -74,7 +74,15 @@ def _arms(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Chart
         low, high = min(low, plan.objective), max(high, plan.objective * 1.05)
         rules.append(Rule(f"objective {number(plan.objective, 3)}", "rule", plan.objective))
     weights = any(look.weight_percent is not None for look in looks)
-    head = ("Look", "Time (UTC)", f"Canary, {name}", "Canary, of", f"Stable, {name}", "Stable, of")
+    other = comparison.other
+    head = (
+        "Look",
+        "Time (UTC)",
+        f"Canary, {name}",
+        "Canary, of",
+        f"{other.capitalize()}, {name}",
+        f"{other.capitalize()}, of",
+    )
     rows = tuple(
         (
             str(look.number),
@@ -90,13 +98,13 @@ def _arms(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Chart
     gaps = sum(y is None for points in (canary, stable) for _, y in points)
     lines = [Line("canary", "canary", canary, "circle")]
     if any(y is not None for _, y in stable):
-        lines.append(Line("stable", "stable", stable, "square", dashed=True))
+        lines.append(Line(other, "stable", stable, "square", dashed=True))
     last = next((look for look in reversed(looks) if level(look.canary) is not None), None)
     summary = f"{name.capitalize()} of each arm over {times(len(looks), 'look')}"
     if last is not None:
-        summary += f"; newest: canary {number(level(last.canary))}, stable {number(level(last.stable))}"
+        summary += f"; newest: canary {number(level(last.canary))}, {other} {number(level(last.stable))}"
     return Chart(
-        title=f"Canary and stable over time: {name}",
+        title=f"Canary and {other} over time: {name}",
         summary=summary + ".",
         x=x,
         y=Axis("linear", low, high, name),
@@ -141,10 +149,10 @@ def _effect(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Cha
     wanted += [side for e in half for side in (e.lower, e.upper)]
     if ratio:
         low, high = scales.log_bounds(min(max(v, 1 / WIDEST), WIDEST) for v in wanted if v is not None)
-        axis = Axis("log", low, high, "canary / stable", "ratio")
+        axis = Axis("log", low, high, f"canary / {comparison.other}", "ratio")
     else:
         low, high = scales.bounds([*wanted])
-        axis = Axis("linear", low, high, _unit_title(newest.unit))
+        axis = Axis("linear", low, high, _unit_title(newest.unit, comparison.other))
     rules = [Rule(f"no change {effect(newest.no_change, newest.unit)}", "rule", newest.no_change, dashed=False)]
     if newest.margin == newest.no_change:  # an objective: there is one limit
         rules = [Rule(f"limit {effect(newest.margin, newest.unit)}", "bad", newest.margin)]
@@ -225,8 +233,8 @@ def _without_band(drawable: Sequence[tuple[float, Evidence]], late: Late | None)
     return text.strip()
 
 
-def _unit_title(unit: str) -> str:
-    return {"difference": "canary − stable", "rate": "rate", "share": "canary's share"}.get(unit, "effect")
+def _unit_title(unit: str, other: str) -> str:
+    return {"difference": f"canary − {other}", "rate": "rate", "share": "canary's share"}.get(unit, "effect")
 
 
 def _finite(value: float | None) -> float | None:

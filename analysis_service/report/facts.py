@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from analysis_service.core.compare import season
 from analysis_service.core.statistics import forecast
 from analysis_service.core.statistics.evidence import Evidence
 from analysis_service.core.statistics.looks import Counts, Gauge
@@ -66,7 +67,12 @@ def facts(comparison: Comparison, *, done: bool) -> list[Fact]:
             text += f"; configured {wanted}, evidence against that {odds}"
         found.append(("Canary's share of traffic", text))
     decided = comparison.verdict is not None and comparison.verdict.outcome != ""
-    if evidence is not None and plan is not None and not done and not decided:
+    capped = season.why_capped(plan) if comparison.season is not None and plan is not None else ""
+    if comparison.season is not None:
+        found.append(("Compared with", season.told(comparison.season)))
+    if capped:
+        found.append(("No verdict", capped))
+    elif evidence is not None and plan is not None and not done and not decided:
         found.append(("Still needed", _needed(plan, evidence, comparison.interval_seconds)))
     if comparison.forecast:
         found.append(("Forecast", comparison.forecast.removeprefix("Forecast ")))
@@ -146,7 +152,7 @@ def _basis(comparison: Comparison, evidence: Evidence) -> list[tuple[str, str]]:
     gauge = any(isinstance(look.canary, Gauge) for look in comparison.looks)
     for name, events, total in (
         ("Canary", evidence.canary_events, evidence.canary_total),
-        ("Stable", evidence.stable_events, evidence.stable_total),
+        (comparison.other.capitalize(), evidence.stable_events, evidence.stable_total),
     ):
         if total > 0:
             counted = any(isinstance(look.canary, Counts) for look in comparison.looks)
@@ -158,7 +164,8 @@ def _basis(comparison: Comparison, evidence: Evidence) -> list[tuple[str, str]]:
     if evidence.effective_n:
         found.append(("Effective sample size", number(evidence.effective_n, 3)))
     if evidence.noise_floor:
-        found.append(("Noise floor between pods", number(evidence.noise_floor, 3)))
+        apart = "days" if comparison.season is not None else "pods"
+        found.append((f"Noise floor between {apart}", number(evidence.noise_floor, 3)))
     if evidence.placebo_false_alarm is not None:
         found.append(("False alarms on placebos", percent(evidence.placebo_false_alarm)))
     if not evidence.calibrated:

@@ -41,7 +41,7 @@ def comparison(
     metadata: of the measurement. The plan it tells is the one that decided; without it the spec's is as good but for
     the calibration.
     """
-    plan, interval, notes = _plan(ready, metrics)
+    plan, interval, notes, season = _plan(ready, metrics)
     plan = _kept_plan(metadata) or plan
     seen: list[Seen] = []
     used = 0
@@ -59,19 +59,23 @@ def comparison(
         forecast=metadata.get(FORECAST, ""),
         outlook=_outlook(metadata.get(OUTLOOK, "")),
         notes=notes,
+        season=season,
     )
 
 
-def _plan(ready: Ready | None, metrics: Sequence[tuple[Metric, bool]]) -> tuple[Plan | None, float, tuple[str, ...]]:
+def _plan(
+    ready: Ready | None, metrics: Sequence[tuple[Metric, bool]]
+) -> tuple[Plan | None, float, tuple[str, ...], timedelta | None]:
     written = comparison_of(ready.metric.provider) if ready is not None else None
     if ready is None or written is None:
-        return None, 0.0, ()
+        return None, 0.0, (), None
     interval = ready.interval or timedelta()
     try:
         spec = parse(written, ready.interval)
-        return plan_of(spec, share_of(ready.name, metrics)), interval.total_seconds(), spec.notes
+        plan = plan_of(spec, share_of(ready.name, metrics))
+        return plan, interval.total_seconds(), spec.notes, spec.season
     except SpecError:
-        return None, interval.total_seconds(), ()
+        return None, interval.total_seconds(), (), None
 
 
 def _outlook(text: str) -> Outlook | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -78,6 +78,12 @@ class Comparison:
     forecast: str = ""
     outlook: Outlook | None = None
     notes: tuple[str, ...] = ()
+    season: timedelta | None = None  # where the canary was compared with its past
+
+    @property
+    def other(self) -> str:
+        """What the canary is compared with."""
+        return "past" if self.season is not None else "stable"
 
     @property
     def evidence(self) -> Evidence | None:

@@ -24,6 +24,7 @@ from analysis_service.comparing import PLAN
 from analysis_service.core.compare import state as fold
 from analysis_service.core.compare.spec import Spec, comparison_of, parse
 from analysis_service.core.model import Cause, Look, Metric, Phase, Run, RunSpec
+from analysis_service.core.prepare import prepare
 from analysis_service.core.reconcile import plan as planned
 from analysis_service.core.reconcile import settle
 from analysis_service.core.statistics.plan import Plan
@@ -34,6 +35,9 @@ from analysis_service.history.prometheus import PrometheusHistory
 from analysis_service.history.replay import FrameProvider, JumpingClock, questions, replay
 from analysis_service.history.season import days_of, reach_of
 from analysis_service.measuring import Measurer
+from analysis_service.report.comparison import charts
+from analysis_service.report.facts import facts
+from analysis_service.report.reading import comparison
 from analysis_service.secrets import Secrets
 from analysis_service.stores.base import Page
 from analysis_service.telemetry import Telemetry
@@ -259,9 +263,21 @@ async def restarted(history: History, given: Metric, effect: float) -> tuple[Run
     return run, kept
 
 
-async def test_the_record_names_both_questions() -> None:
-    run, _ = await judged(Service(), 1.0)
-    assert run.results[0].metadata["test"] == "sequential-t"
+@pytest.mark.parametrize("days", [30, 6])
+async def test_a_report_names_the_past(days: int) -> None:
+    run, looks = await judged(Service(days=days), 1.0)
+    (ready,) = prepare(run.spec).metrics
+    told = comparison(ready, [(ready.metric, False)], looks, run.results[0].measurements[-1].metadata)
+    found = {one.label: one.value for one in facts(told, done=False)}
+    assert "Past" in found
+    assert "Stable" not in found
+    assert found["Compared with"].startswith("Compared with its own past")
+    assert "Noise floor between days" in found
+    assert ("No verdict" in found) is (days < 7)
+    assert "Still needed" not in found
+    drawn = charts(told)
+    assert drawn[0].title == "Canary and past over time: value"
+    assert [line.label for line in drawn[0].lines] == ["canary", "past"]
 
 
 @pytest.fixture
