@@ -33,6 +33,7 @@ MOST_PODS = 24
 AT_ONCE = 1  # look-backs that are worked on together where they share the interpreter with the loop
 PATIENCE = timedelta(minutes=5)  # a comparison waits no longer for its turn, and no longer than a quarter of its time
 LEAST_PATIENCE = timedelta(seconds=15)  # but so long
+SEASON_TRIES = 3  # where there is no verdict without the past, a server that is away for a moment is asked again
 SHARED = timedelta(seconds=30)  # equal questions within it get one answer: the canary may have more pods by and by
 
 _encode = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
@@ -73,6 +74,7 @@ class Calibrator:
     turns: Turns = field(init=False)
     told: Callable[[str], None] = lambda text: None
     patience: timedelta = PATIENCE
+    pause_seconds: float = 5.0  # before a season's past is asked for again
     _shared: dict[bytes, _Shared] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,15 +119,20 @@ class Calibrator:
     async def _in_turn(self, name: str, spec: Spec, end: datetime) -> "Calibration | None":
         """Those that take a tenth of the time go first: one that takes long holds up few."""
         rank = 1 if spec.shape == "histogram" else 0
-        async with self.turns.wait(rank):
-            return await self.pool.run(self._learn, name, spec, end)
+        tries = SEASON_TRIES if spec.season is not None else 1
+        while True:
+            tries -= 1
+            try:
+                async with self.turns.wait(rank):
+                    return await self.pool.run(self._learn, name, spec, end)
+            except ProviderError as error:
+                if not (tries and error.retryable):
+                    self.told(f"{name}: uncalibrated: {error}")
+                    return season.unread(spec, end, str(error)) if spec.season is not None else None
+            await asyncio.sleep(self.pause_seconds)
 
-    def _learn(self, name: str, spec: Spec, end: datetime) -> "Calibration | None":
-        try:
-            return self.learn(past_of(self.history, name, spec, spec.lookback, end))
-        except ProviderError as error:
-            self.told(f"{name}: uncalibrated: {error}")
-            return season.unread(spec, end, str(error)) if spec.season is not None else None
+    def _learn(self, name: str, spec: Spec, end: datetime) -> "Calibration":
+        return self.learn(past_of(self.history, name, spec, spec.lookback, end))
 
 
 def look_back(history: History, name: str, spec: Spec, lookback: timedelta, end: datetime) -> "Calibration":

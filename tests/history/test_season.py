@@ -28,12 +28,13 @@ from analysis_service.core.prepare import prepare
 from analysis_service.core.reconcile import plan as planned
 from analysis_service.core.reconcile import settle
 from analysis_service.core.statistics.plan import Plan
+from analysis_service.history.apart import Apart
 from analysis_service.history.backtest import backtest
 from analysis_service.history.base import Asked, Frame, History, Series
 from analysis_service.history.calibrating import Calibrator
 from analysis_service.history.prometheus import PrometheusHistory
 from analysis_service.history.replay import FrameProvider, JumpingClock, questions, replay
-from analysis_service.history.season import days_of, reach_of
+from analysis_service.history.season import days_of, learn, reach_of
 from analysis_service.measuring import Measurer
 from analysis_service.report.comparison import charts
 from analysis_service.report.facts import facts
@@ -41,7 +42,7 @@ from analysis_service.report.reading import comparison
 from analysis_service.secrets import Secrets
 from analysis_service.stores.base import Page
 from analysis_service.telemetry import Telemetry
-from providers.base import NoData, Unreachable
+from providers.base import BadQuery, NoData, Unreachable
 
 START = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HALF_MINUTE = timedelta(seconds=30)
@@ -107,7 +108,7 @@ def canary(spec: RunSpec, effect: float, minutes: int = 30, start: datetime = ST
 async def judged(history: History, effect: float, given: Metric | None = None) -> tuple[Run, tuple[Look, ...]]:
     spec = RunSpec(metrics=(given or metric(),))
     clock = {"at": START}
-    calibrator = Calibrator(history, lambda: clock["at"])
+    calibrator = Calibrator(history, lambda: clock["at"], pause_seconds=0.0)
     try:
         end = START + timedelta(minutes=30)
         replayed = await replay(spec, canary(spec, effect), START, end, calibrate=calibrator)
@@ -208,6 +209,37 @@ async def test_a_phase_that_the_past_does_not_have_is_told() -> None:
         "its past had no data in 20 of 41 looks (no value at the same phase of enough earlier periods)"
         in reason.lower()
     )
+
+
+@pytest.mark.parametrize(
+    ("broken", "error", "asked", "phase"),
+    [
+        (2, Unreachable("no way"), 2 + 14, Phase.SUCCESSFUL),  # away for a moment
+        (3, Unreachable("no way"), 3, Phase.INCONCLUSIVE),
+        (1, BadQuery("no query"), 1, Phase.INCONCLUSIVE),  # the same whenever it is asked
+    ],
+)
+async def test_a_server_that_was_away_is_asked_again(broken: int, error: Exception, asked: int, phase: Phase) -> None:
+    class Shaky(Service):
+        def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
+            self.breaks = error if len(self.asked) < broken else None
+            return super().range(asked, start, end, step)
+
+    history = Shaky()
+    run, _ = await judged(history, 1.0)
+    assert (run.phase, len(history.asked)) == (phase, asked)
+    if phase is Phase.INCONCLUSIVE:
+        assert f"its past could not be read ({error})" in run.results[0].measurements[-1].reason
+
+
+def test_a_child_learns_the_same() -> None:
+    spec = parse(comparison_of(metric().provider) or {}, HALF_MINUTE)
+    past = days_of(Service(), "latency", spec, START)
+    apart = Apart()
+    try:
+        assert apart(past) == learn(past)
+    finally:
+        apart.close()
 
 
 async def test_only_the_past_is_asked_with_the_values_of_the_past() -> None:
