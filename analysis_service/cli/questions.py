@@ -28,11 +28,11 @@ def questions(metric: Metric) -> Iterator[tuple[str, Union]]:
         yield "", metric.provider
         return
     try:
-        asks = parse(comparison, ready(metric).interval).asks
+        asks = parse(comparison, ready(metric).interval).questions
     except SpecError as error:
         raise CannotCompose(f"{metric.name}: compare: {error}") from None
     for ask in asks:
-        yield f"{ask.arm} {ask.part}", ask.union
+        yield f"{ask.arm} {ask.part}".lstrip(), ask.union
 
 
 def policy(settings: Settings) -> AddressPolicy:

@@ -1,6 +1,7 @@
 """One measurement without a run: asked, judged and explained, with every request and response kept."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import Any
 
 import click
 
+from analysis_service.arms import read
 from analysis_service.asking import Asker, Question, unwrap
 from analysis_service.cli.gate_local import WHERE_SECRETS_ARE
 from analysis_service.cli.questions import policy, questions
@@ -15,7 +17,8 @@ from analysis_service.cli.recording import Exchange, Mask, Recording
 from analysis_service.cli.resolved import Composed
 from analysis_service.clock import SystemClock
 from analysis_service.config import Settings
-from analysis_service.core.compare.spec import is_comparison
+from analysis_service.core.compare.gaps import because
+from analysis_service.core.compare.spec import BUCKETS, WEIGHT, is_comparison
 from analysis_service.core.expression import ExpressionError, Part, evaluate_time, explain, prepare_condition
 from analysis_service.core.judge import Answered, NotAnswered, judge
 from analysis_service.core.model import Measurement, Metric
@@ -24,7 +27,7 @@ from analysis_service.core.secret_arguments import needed, with_secrets
 from analysis_service.main import provider_table, secret_sources
 from analysis_service.secrets import SecretError, Secrets
 from analysis_service.telemetry import Telemetry
-from providers.base import Answer, ProviderError
+from providers.base import Answer, NoData, ProviderError
 from providers.tools import Tools
 
 _CARRIED = "scrape."  # metadata that the next question wants to see
@@ -50,6 +53,7 @@ class Taken:
     measurement: Measurement | None
     conditions: tuple[tuple[str, str, tuple[Part, ...]], ...]
     mask: Mask
+    lacks: str = ""  # of a comparison's question: why nothing could be compared with this answer
 
 
 async def take_all(
@@ -118,11 +122,14 @@ async def _take(
         await http.close()
     finished = clock.now()
     measurement: Measurement | None = None
+    lacks = ""
     conditions: tuple[tuple[str, str, tuple[Part, ...]], ...] = ()
     if not is_comparison(metric):
         said = _answered(answer) if answer is not None else NotAnswered(type(problem).__name__, str(problem))
         measurement = judge(metric, said, ordinal=0, started_at=started, finished_at=finished, strict=strict)
         conditions = _explained(metric, answer, finished) if answer is not None else ()
+    elif answer is None or not name.endswith(WEIGHT):
+        problem, lacks = _usable(name, answer, problem)
     return Taken(
         metric=metric,
         asked=name,
@@ -133,7 +140,26 @@ async def _take(
         measurement=measurement,
         conditions=conditions,
         mask=Mask(masked),
+        lacks=lacks,
     )
+
+
+def _usable(asked: str, answer: Answer | None, problem: ProviderError | None) -> tuple[ProviderError | None, str]:
+    """What a comparison would say of this answer: (that it is none, or why it has no data in it)."""
+    if isinstance(problem, NoData):
+        return None, because("no-data")
+    if answer is None:
+        return problem, ""
+    try:
+        found = read(answer)
+    except ProviderError as error:
+        return error, ""
+    if not found.series and not found.histograms:
+        return None, because("no-data")
+    if asked.endswith(BUCKETS) and not found.histograms and not any("le" in one.labels for one in found.series):
+        return None, because("no-buckets")
+    numbers = [one.value for one in found.series if one.value is not None and not math.isnan(one.value)]
+    return None, because("not-a-number") if found.series and not numbers else ""
 
 
 async def _ask(asker: Asker, question: Question) -> tuple[Answer | None, ProviderError | None]:

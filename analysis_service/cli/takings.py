@@ -35,7 +35,7 @@ def exit_code(taken: Sequence[Taken]) -> int:
 def _outcome(one: Taken) -> Outcome:
     m = one.measurement
     if m is None:  # one question of a comparison
-        return Outcome.ERROR if one.answer is None else Outcome.PASS
+        return Outcome.ERROR if one.problem else Outcome.NO_DATA if one.lacks else Outcome.PASS
     if m.cause is Cause.NO_DATA and m.phase in (Phase.ERROR, Phase.INCONCLUSIVE):
         return Outcome.NO_DATA
     return _OUTCOMES[m.phase]
@@ -50,6 +50,7 @@ def as_data(one: Taken) -> dict[str, Any]:
         "requests": [request_data(exchange, one.mask) for exchange in one.exchanges],
         "responses": [response_data(exchange, one.mask) for exchange in one.exchanges],
         "problem": hide(one.problem),
+        "lacks": one.lacks,
         "value": hide(answer.text) if answer is not None else None,
         "series": [_series(sample, hide) for sample in answer.samples[:_MAX_LISTED]] if answer is not None else [],
         "conditions": [
@@ -112,11 +113,11 @@ def _lines(one: Taken, paint: Paint) -> list[str]:
             made.append(line.replace(word, paint(word, _WORD_COLORS.get(word, "dim")), 1))
     m = one.measurement
     if m is None:
-        said = (
-            one_line(hide(one.problem))
-            if one.problem
-            else "a comparison is judged over many looks: run `tidegate check`"
-        )
+        said = "a comparison is judged over many looks: run `tidegate check`"
+        if one.problem:
+            said = one_line(hide(one.problem))
+        elif one.lacks:
+            said = f"no data: {one.lacks}; with nothing but this a comparison ends without a verdict"
         return [*made, f"  {said}"]
     mark = paint(f"{MARKS[m.phase]} {m.phase.value}", COLORS[m.phase])
     reason = hide(m.reason or m.message).removeprefix(f"{one.metric.name}: ")

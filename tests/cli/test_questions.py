@@ -233,6 +233,34 @@ def test_query_of_a_comparison(inside: Callable[..., Any], template: Callable[..
     assert done.out.count("a comparison is judged over many looks") == 2
 
 
+@pytest.mark.parametrize(
+    ("data", "code", "said"),
+    [
+        # the selector of one arm matches nothing
+        ({"gauge": {"prometheus": {"address": "{url}", "query": "{{arm.v}}"}}}, 12, "its query returned nothing"),
+        # and this is no histogram
+        (
+            {"histogram": {"prometheus": {"address": "{url}", "query": 'b{v="{{arm.w}}"}'}}},
+            12,
+            "its series are no buckets",
+        ),
+        ({"gauge": {"web": {"url": "{url}/json/NaN?{{arm.w}}"}}}, 20, "NaN"),
+    ],
+)
+def test_query_of_a_comparison_without_data(
+    data: dict[str, Any], code: int, said: str, inside: Callable[..., Any], template: Callable[..., Path]
+) -> None:
+    """As the run would end: whoever tries a template out must see which arm finds nothing."""
+    compare = {
+        "arms": {"canary": {"v": "nothing", "w": "c"}, "stable": {"v": "up", "w": "s"}},
+        **data,
+        "margin": {"relative": 0.5},
+        "maxDuration": "20m",
+    }
+    done = inside("query", template(metric({"compare": compare}) | {"successCondition": "", "interval": "30s"}))
+    assert (done.code, said in done.out) == (code, True), done
+
+
 def test_query_takes_two_readings_of_growth(inside: Callable[..., Any], template: Callable[..., Path]) -> None:
     path = template(metric({"scrape": {"targets": ["{url}/metrics/growth"], "query": "seen_total"}}, condition=
                            "result[0] == 10"))  # fmt: skip
