@@ -28,7 +28,7 @@ def questions(metric: Metric) -> Iterator[tuple[str, Union]]:
         yield "", metric.provider
         return
     try:
-        asks = parse(comparison, ready(metric).interval).questions
+        asks = parse(comparison, ready(metric).interval).every_question
     except SpecError as error:
         raise CannotCompose(f"{metric.name}: compare: {error}") from None
     for ask in asks:

@@ -66,7 +66,8 @@ def _written(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
         yield "MarginRequired", f"{path}.margin", "a comparison needs a margin: how much worse is acceptable", hint
     alone = "stable" not in (spec.get("arms") or {}) and spec.get("seasonalBaseline") in (None, "", "off")
     if alone and objective is None and test != "objective":
-        yield "Required", f"{path}.arms.stable", "required unless the canary is held to an objective", ""
+        text = "required unless the canary is held to an objective, or a gauge is compared with its past"
+        yield "Required", f"{path}.arms.stable", text, ""
     if not spec.get("maxDuration") and spec.get("until") != "terminated":
         hint = "Add one, such as maxDuration: 20m; undecided then is Inconclusive."
         yield "Required", f"{path}.maxDuration", "a comparison must end", hint

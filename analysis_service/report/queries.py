@@ -32,7 +32,7 @@ def queries(result: MetricResult, ready: Ready | None) -> list[tuple[str, str]]:
     except SpecError:
         return [asked(ready.metric.provider)]
     made = []
-    for ask in spec.asks:
+    for ask in spec.asks if spec.past is None else (*spec.asks, spec.past):
         name, text = asked(ask.union)
         made.append((f"{ask.arm}, {ask.part}: {name}", text))
     return made

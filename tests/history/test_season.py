@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from analysis_service.asking import Asker
 from analysis_service.cli.backtest import command as backcases_command
+from analysis_service.cli.render import command as render_command
 from analysis_service.cli.test import command as cases_command
 from analysis_service.comparing import PLAN
 from analysis_service.core.compare import state as fold
@@ -423,6 +424,15 @@ def test_backtest_of_a_table(folder: Path) -> None:
     early = CliRunner().invoke(backcases_command, [*given, "--start", "2026-03-05T12:00:00Z"])
     assert early.exit_code == 11, early.output
     assert "there is a history of 4 days, and a verdict needs 7" in early.stdout
+
+
+def test_what_would_be_asked(folder: Path) -> None:
+    """The past's question too, which is asked before the first look."""
+    done = CliRunner().invoke(render_command, [str(folder / "t.yaml")])
+    assert done.exit_code == 0, done.output
+    assert 'latency{v="new"}' in done.stdout
+    assert 'latency{v=".*"}' in done.stdout
+    assert "history level" in done.stdout
 
 
 def test_a_template_s_own_test(folder: Path) -> None:
