@@ -18,7 +18,7 @@ from .starts import SLOTS, log_weight, surplus
 _FEWEST = 1e-3  # expected variance below which a run shows no dispersion
 BLOCK = 40  # looks
 BLOCKS_WANTED = 10
-_ROW = NODES + 3  # look, log weight, canary events, S at the nodes
+ROW = NODES + 3  # look, log weight, canary events, S at the nodes
 
 
 class Blocks(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -73,7 +73,7 @@ class CountState(msgspec.Struct, frozen=True):
     weighted_c: float = 0.0  # Mantel-Haenszel numerator and denominator
     weighted_s: float = 0.0
     sums: bytes = b""  # S at the nodes
-    starts: bytes = b""  # rows of _ROW: sums as they stood when a start began
+    starts: bytes = b""  # rows of ROW: sums as they stood when a start began
     last_residual: float = 0.0
     last_variance: float = 0.0
     square: float = 0.0  # dispersion: half squared differences of residuals over their expectation
@@ -155,7 +155,7 @@ def _floats(data: bytes) -> Array:
 
 
 def _rows(data: bytes) -> Array:
-    return _floats(data).reshape(-1, _ROW)
+    return _floats(data).reshape(-1, ROW)
 
 
 def _row(look: int, weight: float | None, events: float, sums: Array) -> bytes:
@@ -213,7 +213,7 @@ class Logs(msgspec.Struct, frozen=True):
 
 def _since(state: CountState, temper: float) -> tuple[Array, Array]:
     """([events, S at the nodes] / phi since each start, the starts' rows)."""
-    rows = _rows(state.starts) if state.starts else np.zeros((1, _ROW))  # no restarts: all the weight at the beginning
+    rows = _rows(state.starts) if state.starts else np.zeros((1, ROW))  # no restarts: all the weight at the beginning
     now = np.empty(NODES + 1)
     now[0] = state.x_c
     now[1:] = _floats(state.sums)

@@ -11,13 +11,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from .calibration import FALLBACK_AUTOCORRELATION, LONGEST_MEMORY
 from .plan import MAX_LOG_RATIO, Calibration, Plan
 from .starts import log_weight, surplus
 
 Array = NDArray[np.float64]
 
-_ROW = 5  # of a start: look, log weight, n, sum, sum of squares
+ROW = 6  # of a start: look, log weight, n, sum, sum of squares, sum of products
 FEWEST = 2.0  # points before a start has a variance
+FEWEST_FOR_MEMORY = 4.0
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -59,17 +61,18 @@ def extend(plan: Plan, series: Series, value: float, used: int, *, log_ratio: bo
             value = min(value, calibration.fence_high + room)
     phi = _whitening(plan)
     if used == 1:
-        row = _row(0, log_weight(0, plan.planned_looks) if plan.restarts else 0.0, 0.0, 0.0, 0.0)
+        row = _row(0, log_weight(0, plan.planned_looks) if plan.restarts else 0.0, 0.0, 0.0, 0.0, 0.0)
         if phi > 0:
             return Series(origin=value, last=value, starts=row)
         return Series(n=1.0, origin=value, last=value, starts=row)
     centred = (value - phi * series.last) / (1.0 - phi) - series.origin
     n, total, square = series.n + 1.0, series.total + centred, series.square + centred * centred
+    products = series.products + (value - series.origin) * (series.last - series.origin)
     starts = series.starts
     weight = log_weight(used, plan.planned_looks) if plan.restarts else None
     if weight is not None:
-        starts += _row(used, weight, n, total, square)
-        rows = np.frombuffer(starts, "<f8").reshape(-1, _ROW)
+        starts += _row(used, weight, n, total, square, products)
+        rows = np.frombuffer(starts, "<f8").reshape(-1, ROW)
         spare = surplus([used - int(at) for at in rows[:, 0]])
         if spare is not None:
             starts = np.delete(rows, spare, axis=0).tobytes()
@@ -79,14 +82,14 @@ def extend(plan: Plan, series: Series, value: float, used: int, *, log_ratio: bo
         square=square,
         origin=series.origin,
         last=value,
-        products=series.products + (value - series.origin) * (series.last - series.origin),
+        products=products,
         products_n=series.products_n + 1,
         starts=starts,
     )
 
 
-def _row(look: int, weight: float | None, n: float, total: float, square: float) -> bytes:
-    return np.array([look, weight or 0.0, n, total, square], "<f8").tobytes()
+def _row(look: int, weight: float | None, n: float, total: float, square: float, products: float) -> bytes:
+    return np.array([look, weight or 0.0, n, total, square, products], "<f8").tobytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Sums:
     deviation: Array
     log_weights: Array
     looks: Array
-    discount: float  # what a point counts for
+    discount: Array | None  # what a point counts for; None: each in full
     floor: float  # least standard deviation
     prior: float = 0.0  # points that the look-back's variance counts for
     prior_square: float = 0.0  # and the squared deviations they bring
@@ -119,13 +122,16 @@ def prior(calibration: Calibration | None) -> tuple[float, float]:
     return PRIOR_POINTS, PRIOR_POINTS * spread * spread * (1.0 + phi * phi - 2.0 * phi * calibration.lag_one)
 
 
-def sums(series: Series, discount: float, floor: float, before: tuple[float, float] = (0.0, 0.0)) -> Sums:
+def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0), *, whitened: bool) -> Sums:
     """Starts with at least two points; none without. before: see `prior`, on this series' scale.
+
+    Where the series is not whitened each start's points are discounted by the memory that it has seen itself: that of
+    the whole run takes a step in the middle for a memory without end.
 
     A run that is noisier than its look-back takes the look-back's variance for its own: noise that tripled since would
     false-alarm 14 % of the time otherwise.
     """
-    rows = np.frombuffer(series.starts, "<f8").reshape(-1, _ROW)
+    rows = np.frombuffer(series.starts, "<f8").reshape(-1, ROW)
     kept = len(rows)
     while kept and series.n - float(rows[kept - 1, 2]) < FEWEST:  # starts are in order: the young ones are last
         kept -= 1
@@ -137,4 +143,22 @@ def sums(series: Series, discount: float, floor: float, before: tuple[float, flo
     points, square = before
     if points and kept:
         square = max(square, points * float(deviation[0]) / (float(n[0]) - 1.0))
+    discount = None
+    if not whitened and kept:
+        pairs = n - (rows[:, 2] == 0.0)  # the first point has none before it
+        discount = discount_of(memory(n, deviation / n, (series.products - rows[:, 5]) / pairs - mean * mean))
     return Sums(n, mean, deviation, rows[:, 1], rows[:, 0], discount, floor, points, square)
+
+
+def memory(n: Array, variance: Array, covariance: Array) -> Array:
+    """AR parameter of series of n points, leaning up: Kendall's bias and one standard error, FALLBACK at least."""
+    r = np.clip(np.divide(covariance, variance, out=np.zeros_like(variance), where=variance > 0.0), 0.0, 1.0)
+    r = r + (1.0 + 3.0 * r) / n + np.sqrt((1.0 - r * r) / n)
+    r = np.clip(r, FALLBACK_AUTOCORRELATION, LONGEST_MEMORY)
+    found: Array = np.where(n < FEWEST_FOR_MEMORY, FALLBACK_AUTOCORRELATION, r)
+    return found
+
+
+def discount_of(memory: Array) -> Array:
+    """What a point of an AR series counts for, in independent ones."""
+    return (1.0 - memory) / (1.0 + memory)

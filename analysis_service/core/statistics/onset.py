@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
+from .conditional import ROW as COUNT_ROW
 from .conditional import CountState
 from .evidence import Evidence
-from .mixture import NODES, RANGE, Array, between
+from .gauge_series import ROW as GAUGE_ROW
+from .mixture import RANGE, Array, between
 from .t_test import TState
 
-_COUNT_ROW = NODES + 3  # of `conditional.CountState.starts`: look, log weight, canary events, S at the nodes
-_GAUGE_ROW = 5  # of `gauge_series.Series.starts`: look, log weight, n, sum, sum of squares
 VIOLATED = "model-violated"  # flag of evidence whose interval is empty
 _GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 _CLOSE = 1e-4  # of a log ratio
@@ -42,9 +42,9 @@ def edge_since(evidence: Evidence) -> tuple[float | None, float | None]:
 def starts_of(state: object) -> frozenset[int]:
     """After how many used looks the copies that the state holds have started."""
     if isinstance(state, CountState):
-        return frozenset(_rows(state.starts, _COUNT_ROW)[:, 0].astype(int).tolist())
+        return frozenset(_rows(state.starts, COUNT_ROW)[:, 0].astype(int).tolist())
     if isinstance(state, TState):
-        both = (_rows(series.starts, _GAUGE_ROW)[:, 0] for series in (state.ratio, state.difference))
+        both = (_rows(series.starts, GAUGE_ROW)[:, 0] for series in (state.ratio, state.difference))
         return frozenset(int(at) for column in both for at in column.tolist())
     return frozenset()
 
@@ -77,7 +77,7 @@ def estimate_since(state: object, evidence: Evidence) -> float | None:
 
 def _of_counts(state: CountState, start: int) -> float | None:
     """The log ratio that is likeliest since then: where x psi - S(psi) is largest."""
-    row = _row(state.starts, _COUNT_ROW, start)
+    row = _row(state.starts, COUNT_ROW, start)
     if row is None:
         return None
     events, sums = state.x_c - float(row[2]), np.frombuffer(state.sums, "<f8") - row[3:]
@@ -95,7 +95,7 @@ def _of_counts(state: CountState, start: int) -> float | None:
 
 def _of_gauge(state: TState, start: int, *, log_ratio: bool) -> float | None:
     series = state.ratio if log_ratio else state.difference
-    row = _row(series.starts, _GAUGE_ROW, start)
+    row = _row(series.starts, GAUGE_ROW, start)
     if row is None:
         return None
     n, total = float(row[2]), float(row[3])

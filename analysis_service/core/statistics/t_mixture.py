@@ -51,16 +51,17 @@ def log_e(data: Sums, nulls: tuple[float, ...], sign: int) -> Array:
 
     H0 is "the mean is at most null" for sign +1, "at least null" for -1; about the series' origin.
     """
-    n = data.n if data.discount == 1.0 else data.n * data.discount
+    n = data.n if data.discount is None else data.n * data.discount
     freedom = n - 1.0
-    deviation = data.deviation if data.discount == 1.0 else data.deviation / (data.n - 1.0) * freedom
+    deviation = data.deviation if data.discount is None else data.deviation / (data.n - 1.0) * freedom
     deviation = np.maximum(deviation, data.floor * data.floor * freedom)
     if data.prior:
         deviation = deviation + data.prior_square
         freedom = freedom + data.prior
     means = data.mean
     ready = None
-    if not (n[-1] > 1.0 and _min(data.deviation) > 0.0):  # seldom: before a start has seen any noise
+    least = n[-1] if data.discount is None else _min(n)
+    if not (least > 1.0 and _min(data.deviation) > 0.0):  # seldom: before a start has seen any noise
         ready = (n > 1.0) & (deviation > 0) & ((data.deviation > 0) | (data.n >= COARSE_POINTS))
         n, deviation, means, freedom = n[ready], deviation[ready], means[ready], freedom[ready]
     at = np.array(nulls)[:, None]
@@ -89,7 +90,7 @@ def log_e(data: Sums, nulls: tuple[float, ...], sign: int) -> Array:
 def log_e_first(data: Sums, null: float, sign: int) -> float:
     """`log_e` of the first start alone, and without arrays."""
     points, seen = float(data.n[0]), float(data.deviation[0])
-    n = points * data.discount
+    n = points if data.discount is None else points * float(data.discount[0])
     if n <= 1.0 or (seen <= 0.0 and points < COARSE_POINTS):
         return 0.0
     deviation = max(seen / (points - 1.0), data.floor * data.floor) * (n - 1.0) + data.prior_square

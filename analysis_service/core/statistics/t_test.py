@@ -5,7 +5,8 @@ load. They are winsorised at the look-back's fences, prewhitened with its AR(1) 
 e_t = (d_t - phi d_{t-1}) / (1 - phi), and fed to a mixture over effect sizes of the t likelihood ratio (`t_mixture`)
 with restarts (`starts`).
 
-Without 60 points of history the number of points is discounted by the run's own autocorrelation, at least .5.
+Without 60 points of history the number of points is discounted by the autocorrelation that the run has shown since each
+start, at least .5.
 
 An innocent pod may differ from the others for good: the look-back's noise floor is added to what harm must exceed,
 and taken off what safety must stay within. A floor as wide as the margin leaves nothing to pass: flagged.
@@ -19,10 +20,10 @@ import math
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 
-from .calibration import FALLBACK_AUTOCORRELATION, LONGEST_MEMORY
 from .evidence import FLOOR_FILLS_MARGIN, Evidence
-from .gauge_series import Series, Sums, extend, prior, sums
+from .gauge_series import Series, Sums, discount_of, extend, memory, prior, sums
 from .looks import Look, usable_gauge
 from .plan import MAX_LOG_RATIO, Plan, harm_sign
 from .roots import confidence_limit
@@ -94,17 +95,11 @@ def autocorrelation(plan: Plan, series: Series) -> tuple[float, float]:
     calibration = plan.calibration
     if calibration is not None and calibration.sufficient:
         return calibration.autocorrelation, 1.0
-    n = series.n
-    if n < 4:
-        r = FALLBACK_AUTOCORRELATION
-    else:
-        mean = series.total / n
-        variance = series.square / n - mean * mean
-        covariance = series.products / series.products_n - mean * mean
-        r = min(max(covariance / variance, 0.0), 1.0) if variance > 0 else 0.0
-        r += (1.0 + 3.0 * r) / n + math.sqrt(max(1.0 - r * r, 0.0) / n)  # Kendall's bias and one standard error
-    r = min(max(r, FALLBACK_AUTOCORRELATION), LONGEST_MEMORY)
-    return r, (1.0 - r) / (1.0 + r)
+    n = max(series.n, 1.0)
+    mean = series.total / n
+    covariance = series.products / max(series.products_n, 1) - mean * mean
+    r = memory(np.array([n]), np.array([series.square / n - mean * mean]), np.array([covariance]))
+    return float(r[0]), float(discount_of(r)[0])
 
 
 @dataclass(slots=True)
@@ -206,7 +201,7 @@ def _weigh(
         found.rates = (_rate(gaps[0] / sd, discount), _rate(gaps[1] / sd, discount), _rate(gaps[2] / sd, discount))
     calibration = plan.calibration
     before = prior(calibration) if calibration is not None and calibration.log_ratio == log_ratio else (0.0, 0.0)
-    data = sums(series, discount, resolution, before)
+    data = sums(series, resolution, before, whitened=calibration is not None and calibration.sufficient)
     if not len(data.n):
         return found
     told = interval or plan.fail_at == "margin"  # evidence beyond the margin is asked for
@@ -283,7 +278,8 @@ def _bounds(
     plan: Plan, series: Series, data: Sums, mean: float, sd: float, sign: int
 ) -> tuple[float | None, float | None]:
     threshold = math.log(1 / plan.alpha) + (math.log(2) if plan.direction == "either" else 0.0)
-    step = 3.0 * sd / math.sqrt(max(series.n * data.discount, 1.0))
+    points = series.n if data.discount is None else series.n * float(data.discount[0])
+    step = 3.0 * sd / math.sqrt(max(points, 1.0))
 
     def end(direction: int) -> float | None:
         restarted = direction == sign or plan.direction == "either"

@@ -568,3 +568,15 @@ def test_late_onset_is_found_about_as_fast_as_an_early_one() -> None:
                         break
         medians.append(float(np.median(delays)))
     assert medians[1] <= 1.5 * medians[0]
+
+
+def test_a_late_step_is_no_memory() -> None:
+    """Without a look-back the run's own memory discounts its points; a step in the middle must not be taken for one."""
+    rng = np.random.default_rng(3)
+    run = [
+        (Gauge(float(c * (1.9 if k >= 60 else 1.0))), Gauge(float(s)))
+        for k, (c, s) in enumerate(rng.lognormal(3, 0.05, (120, 2)))
+    ]
+    _, found = after(plan("sequential-t", margin=Margin(relative=0.2), planned_looks=120), run)
+    assert found.log_e_harm > math.log(20)
+    assert found.since > 0
