@@ -196,6 +196,8 @@ def _weigh(
     deviation = max(series.square - series.total * series.total / series.n, 0.0)
     sd = max(math.sqrt(deviation / (series.n - 1)) if series.n > 1 else 0.0, resolution)
     found = _Found(mean)
+    if resolution <= 0.0:  # nothing has changed yet, in either arm: a look-back's noise is not that of a frozen value
+        return found
     if sd > 0:
         gaps = (sign * mean - floor, sign * mean - margin - floor, margin - floor - sign * mean)
         found.rates = (_rate(gaps[0] / sd, discount), _rate(gaps[1] / sd, discount), _rate(gaps[2] / sd, discount))

@@ -453,7 +453,14 @@ CONSTANT = [
 
 @pytest.mark.parametrize("name", ["sequential-t", "sequential-mean", "group-sequential", "sequential-rate-ratio"])
 @pytest.mark.parametrize(("canary", "stable"), CONSTANT)
-@pytest.mark.parametrize("calibration", [None, Calibration(points=100, autocorrelation=0.5, log_ratio=True)])
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        None,
+        Calibration(points=100, autocorrelation=0.5, log_ratio=True),
+        Calibration(points=360, autocorrelation=0.1, log_ratio=True, scale=0.07, lag_one=0.0),  # it was not frozen then
+    ],
+)
 def test_a_constant_series_never_decides(
     name: str, canary: ArmData, stable: ArmData, calibration: Calibration | None
 ) -> None:
