@@ -105,10 +105,10 @@ def long_run(series: ArrayLike, memory: float = 0.0) -> tuple[float, float]:
     costs power. memory: known from elsewhere, for a series that shows none of its own.
     """
     values = _finite(series)
-    n = len(values)
-    if n < 4 or not (memory or correlated(values)):
+    n, seen = len(values), correlated(values)
+    if n < 4 or not (memory or seen):
         return 1.0, 0.0
-    r, seen = acf(values, 6), correlated(values)
+    r = acf(values, 6)
     factor, rho = 1.0, 0.0
     for _ in range(3):  # the bias depends on the factor: it settles at once
         bias = min(factor / n, 0.1)

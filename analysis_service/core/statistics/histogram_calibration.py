@@ -34,17 +34,25 @@ def calibrate_histogram(canary: ArrayLike, stable: ArrayLike, edges: Sequence[fl
     scores = x_c - w[:, None] * (x_c + x_s)
     expected = p * (1.0 - p) * (n_c * n_s / n)[:, None]
     columns = list(zip(scores.T, expected.T, strict=True))
-    memory = max((calibrate_scores(*at) for at in columns), key=lambda one: one.dispersion * one.long_run).memory
-    found = [(float(edge), calibrate_scores(*at, memory)) for edge, at in zip(edges, columns, strict=True)]
-    _, noisiest = max(found, key=lambda item: item[1].dispersion * item[1].long_run)
+    alone = [calibrate_scores(*at) for at in columns]
+    memory = max(alone, key=_noise).memory
+    shared = [
+        one if one.memory or not memory else calibrate_scores(*at, memory)
+        for one, at in zip(alone, columns, strict=True)
+    ]
+    noisiest = max(shared, key=_noise)
     return Calibration(
         points=noisiest.points,
         dispersion=noisiest.dispersion,
         autocorrelation=noisiest.autocorrelation,
         long_run=noisiest.long_run,
         memory=noisiest.memory,
-        by_edge=tuple(found),
+        by_edge=tuple((float(edge), one) for edge, one in zip(edges, shared, strict=True)),
     )
+
+
+def _noise(one: Calibration) -> float:
+    return one.dispersion * one.long_run
 
 
 def calibrate_histograms(canary: Sequence[Histogram], stable: Sequence[Histogram]) -> Calibration:
