@@ -21,7 +21,7 @@ from analysis_service.core.compare.spec import (
 from analysis_service.core.model import Metric
 from analysis_service.core.problem import echo
 from analysis_service.core.tags import OPEN
-from analysis_service.core.timing import format_duration, parse_duration
+from analysis_service.core.timing import format_duration, is_duration, parse_duration
 from analysis_service.core.wire_providers import PLUGIN
 
 Finding = tuple[str, str, str, str]
@@ -81,7 +81,7 @@ def _written(metric: Metric, spec: Spec, path: str, metric_path: str) -> Iterato
         yield "SingleLook", f"{path}.test", text, ""
     for field in ("maxDuration", "warmUp", "lookback", "seasonalBaseline"):
         length = spec.get(field)
-        if isinstance(length, str) and length != "off" and OPEN not in length and not _is_duration(length):
+        if isinstance(length, str) and length != "off" and OPEN not in length and not is_duration(length):
             yield "BadDuration", f"{path}.{field}", f"want a Go duration such as 20m; got '{echo(length)}'", ""
     if not alone and "stable" not in (spec.get("arms") or {}) and isinstance(spec.get("gauge"), Mapping):
         yield from _without_history(spec["gauge"], f"{path}.gauge")
@@ -121,7 +121,7 @@ def _percent(field: str, number: float) -> str:
 
 def _as_a_whole(metric: Metric, spec: Spec, path: str) -> Iterator[Finding]:
     """What only shows when the comparison is read; an argument that is not filled in yet may be anything."""
-    every = parse_duration(metric.interval) if _is_duration(metric.interval) else None
+    every = parse_duration(metric.interval) if is_duration(metric.interval) else None
     timed = every is not None and every.total_seconds() > 0
     try:
         parsed = parse(spec, every if timed else timedelta(minutes=1))
@@ -257,13 +257,5 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _is_duration(text: str) -> bool:
-    try:
-        parse_duration(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _length(text: Any) -> timedelta | None:
-    return parse_duration(text) if isinstance(text, str) and _is_duration(text) else None
+    return parse_duration(text) if isinstance(text, str) and is_duration(text) else None

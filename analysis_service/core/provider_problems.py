@@ -7,7 +7,7 @@ from analysis_service.core.comparison_problems import comparison_findings, queri
 from analysis_service.core.model import Metric
 from analysis_service.core.problem import echo
 from analysis_service.core.tags import OPEN
-from analysis_service.core.timing import parse_duration
+from analysis_service.core.timing import is_duration, parse_duration
 from analysis_service.core.wire_providers import PLUGIN
 
 Finding = tuple[str, str, str, str]
@@ -138,16 +138,8 @@ def _scrape(spec: Spec, path: str) -> Iterator[Finding]:
             yield from _url(target, f"{path}.targets[{index}]")
 
 
-def _is_duration(text: str) -> bool:
-    try:
-        parse_duration(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _positive(text: str) -> bool:
-    return _is_duration(text) and parse_duration(text).total_seconds() > 0
+    return is_duration(text) and parse_duration(text).total_seconds() > 0
 
 
 _CHECKS: Mapping[str, Callable[[Spec, str], Iterator[Finding]]] = {

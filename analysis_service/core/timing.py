@@ -51,6 +51,14 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(microseconds=total // 1_000)
 
 
+def is_duration(text: str) -> bool:
+    try:
+        parse_duration(text)
+    except ValueError:
+        return False
+    return True
+
+
 def format_duration(duration: timedelta) -> str:
     """Write a duration as Go does: `1h30m0s`, `1.5s`, `250ms`, `10µs`, `0s`."""
     microseconds = duration // timedelta(microseconds=1)

@@ -21,7 +21,7 @@ from . import (
 )
 from .conditional import CountState
 from .evidence import Evidence
-from .looks import ArmData, Counts, Gauge, Histogram, Look, Samples
+from .looks import Counts, Gauge, Histogram, Look, Samples
 from .plan import Plan
 
 
@@ -67,21 +67,6 @@ def families() -> dict[str, Family]:
         _family(sample_ratio, sample_ratio.SplitState, Counts),
     )
     return {family.name: family for family in table}
-
-
-DEFAULT_FOR: dict[type, str] = {
-    Counts: rate_ratio.NAME,
-    Histogram: histogram.NAME,
-    Gauge: t_test.NAME,
-    Samples: quantile.NAME,
-}
-
-
-def default_test(data: ArmData, *, single_arm: bool = False) -> str:
-    """The test for data of this shape; counts of one arm alone are held against an objective."""
-    if single_arm and isinstance(data, Counts):
-        return objective.NAME
-    return DEFAULT_FOR[type(data)]
 
 
 def replay(plan: Plan, looks: list[Look]) -> tuple[Any, Evidence]:

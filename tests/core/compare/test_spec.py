@@ -5,9 +5,19 @@ from typing import Any
 
 import pytest
 
-from analysis_service.core.compare.spec import SpecError, comparison_of, parse, plan_of, share_of
+from analysis_service.core.compare.spec import (
+    Shape,
+    SpecError,
+    comparison_of,
+    default_test,
+    parse,
+    plan_of,
+    share_of,
+)
 from analysis_service.core.model import Metric
+from analysis_service.core.statistics.looks import Counts, Gauge, Histogram
 from analysis_service.core.statistics.plan import Margin
+from analysis_service.core.statistics.registry import families
 
 EVERY = timedelta(seconds=30)
 
@@ -222,3 +232,17 @@ def test_alpha_is_shared_out(metrics: list[tuple[Metric, bool]], shares: dict[st
     found = {name: share_of(name, metrics) for name in shares}
     assert found == pytest.approx(shares)
     assert sum(share_of(m.name, metrics) for m, dry in metrics if not dry and m.name != "plain") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "single", "test", "data"),
+    [
+        ("counts", False, "sequential-rate-ratio", Counts),
+        ("counts", True, "objective", Counts),  # one arm of counts is held against an objective
+        ("histogram", False, "sequential-histogram", Histogram),
+        ("gauge", False, "sequential-t", Gauge),
+    ],
+)
+def test_the_shape_of_the_data_picks_the_test(shape: Shape, single: bool, test: str, data: type) -> None:
+    assert default_test(shape, single=single) == test
+    assert families()[test].shapes[0] is data

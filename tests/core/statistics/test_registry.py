@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from analysis_service.core.statistics import boundaries, mixture, sketch, spending, starts
-from analysis_service.core.statistics.looks import Counts, Gauge, Histogram, Look, Samples
+from analysis_service.core.statistics.looks import Counts, Look
 from analysis_service.core.statistics.plan import Margin, Plan, margin_log_ratio
-from analysis_service.core.statistics.registry import default_test, families, replay
+from analysis_service.core.statistics.registry import families, replay
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -20,24 +20,6 @@ def test_names() -> None:
         "sequential-quantile", "sequential-ks", "sequential-mean", "sprt", "group-sequential", "objective",
         "sample-ratio",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("data", "test"),
-    [
-        (Counts(1.0, 10.0), "sequential-rate-ratio"),
-        (Histogram((1.0,), (1.0, 1.0)), "sequential-histogram"),
-        (Gauge(1.0), "sequential-t"),
-        (Samples((1.0,)), "sequential-quantile"),
-    ],
-)
-def test_the_shape_of_the_data_picks_the_test(data: Counts | Histogram | Gauge | Samples, test: str) -> None:
-    assert default_test(data) == test
-    assert families()[test].shapes[0] is type(data)
-
-
-def test_one_arm_of_counts_is_held_against_an_objective() -> None:
-    assert default_test(Counts(1.0, 10.0), single_arm=True) == "objective"
 
 
 def test_a_missed_look_is_no_evidence() -> None:
