@@ -8,9 +8,10 @@ from itertools import pairwise
 import msgspec
 
 from analysis_service.asking import Asker, Question
+from analysis_service.core.compare.asks import Ask
 from analysis_service.core.compare.interval import Readings
 from analysis_service.core.compare.reading import Buckets, Reading, Series
-from analysis_service.core.compare.spec import Ask, Spec
+from analysis_service.core.compare.spec import Spec
 from analysis_service.core.judge import NotAnswered
 from analysis_service.core.model import Run
 from analysis_service.core.reconcile import Task

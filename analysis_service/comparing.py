@@ -12,46 +12,33 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
+from analysis_service import notes
 from analysis_service.arms import answers
 from analysis_service.asking import Asker
 from analysis_service.clock import Clock
 from analysis_service.core.compare import interval, schedule
-from analysis_service.core.compare.spec import (
-    READINGS,
-    Spec,
-    SpecError,
-    comparison_of,
-    parse,
-)
+from analysis_service.core.compare.spec import READINGS, Spec, SpecError, comparison_of, parse
 from analysis_service.core.due import Op
 from analysis_service.core.judge import CAUSES, NotAnswered, mark_error
 from analysis_service.core.model import Cause, Look, Measurement, Metric, Phase, Run
 from analysis_service.core.reconcile import Task
 from analysis_service.core.statistics.plan import Plan
-from analysis_service.settling import WAITING, Settling, Slot, plan_for
+from analysis_service.notes import FORECAST, LAST_LOOK, WAITING
+from analysis_service.settling import Settling, Slot, plan_for
 from analysis_service.stores.base import Page
 from providers.base import within
 
 if TYPE_CHECKING:
-    from analysis_service.core.compare import looking, telling
+    from analysis_service.core.compare import telling
     from analysis_service.core.compare.state import Setup, State
-    from analysis_service.core.statistics.outlook import Outlook
 
 T = TypeVar("T")
 
-PLAN = "compare.plan"  # metadata: the settings, fixed before the first look
-LAST_LOOK = "compare.lastLook"  # metadata: number and time of the last look: says which state belongs to it
-FORECAST = "forecast"  # metadata: what the comparison can find in its time, in words
-OUTLOOK = "compare.forecast"  # metadata: the same as data
-GUARANTEE = "guarantee"
-SAMPLE_RATIO = "sampleRatio"  # metadata: whether routing delivers the configured share, as of the last look
 KEPT_STATES = 20_000  # comparisons whose state is kept in memory; beyond that it is read from the store again
 PAGE = 500
 FEW = 4  # looks that are judged on the loop, one after the other
-_STARTED = "scrape.started"
 _IN_THREAD = frozenset({"group-sequential", "sequential-quantile", "sequential-ks", "sequential-mean"})
 
 
@@ -169,10 +156,11 @@ class Comparer:
             return await self._ahead(run, task, metric, spec, base, lost, now, stored)
         looked = base.metadata.get(LAST_LOOK, "")
         measurement = self._without_answer(task, base, lost.message, CAUSES.get(lost.kind, Cause.INTERNAL), now)
-        look = looking.missed(_number(looked), f"{lost.kind}: {lost.message}", base.started_at or now, now)
-        mark = _mark(look.number, now)
-        self._count_missed((run.id, task.name, task.ordinal), looked, look, mark, done=measurement.done)
-        return replace(measurement, metadata={**base.metadata, LAST_LOOK: mark, "looks": str(look.number)}), (look,)
+        look = looking.missed(notes.number(looked), f"{lost.kind}: {lost.message}", base.started_at or now, now)
+        metadata = {**base.metadata, **notes.counted(look)}
+        slot = (run.id, task.name, task.ordinal)
+        self._count_missed(slot, looked, look, metadata[LAST_LOOK], done=measurement.done)
+        return replace(measurement, metadata=metadata), (look,)
 
     # one look
 
@@ -192,19 +180,19 @@ class Comparer:
 
         setup, spec = held.setup, held.setup.spec
         started = base.started_at or at
-        known = _outlook(base.metadata)
+        known = notes.outlook(base.metadata)
         found = await self._judge(
-            lambda: looking.look(setup, metric, held.state, _memory(base), readings, started, at, known),
+            lambda: looking.look(setup, metric, held.state, notes.memory(base), readings, started, at, known),
             heavy=(spec.once and judged) or spec.test in _IN_THREAD,
             foretells=foresight.is_due(known, held.state.looks + 1),
         )
-        metadata = {PLAN: _text(setup.plan), **base.metadata, READINGS: interval.dump(found.memory)}
+        metadata = {**notes.with_plan(base.metadata, setup.plan), READINGS: interval.dump(found.memory)}
         slot = (run.id, task.name, task.ordinal)
         if found.state is None or found.look is None or found.ending is None:
             self._hold(slot, held)
-            metadata |= _forecast(setup, found.outlook)
+            metadata |= notes.forecast(setup, found.outlook)
             return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
-        metadata = _told(setup, metadata, found, found.look)
+        metadata = notes.told(setup, metadata, found, found.look)
         ending = found.ending
         if ending.phase is Phase.RUNNING:
             self._hold(slot, _Held(held.provider, setup, found.state, metadata[LAST_LOOK]))
@@ -253,7 +241,7 @@ class Comparer:
         from analysis_service.core.compare import state as fold
 
         kept = waiting.load(base.metadata.get(WAITING, ""))
-        number, started = _number(base.metadata.get(LAST_LOOK, "")) + len(kept) + 1, base.started_at or at
+        number, started = notes.number(base.metadata.get(LAST_LOOK, "")) + len(kept) + 1, base.started_at or at
         if isinstance(answered, NotAnswered):
             cause = CAUSES.get(answered.kind, Cause.INTERNAL)
             measurement = self._without_answer(task, base, answered.message, cause, at)
@@ -267,14 +255,14 @@ class Comparer:
             return measurement, looks
         if len(kept) >= waiting.MOST:  # counters lose nothing by it: the next look takes their growth
             return self._running(task, spec, base, started, base.metadata, base.value, base.reason), ()
-        memory, look = looking.take(spec, _memory(base), answered, number, started, at)
+        memory, look = looking.take(spec, notes.memory(base), answered, number, started, at)
         metadata = {**base.metadata, READINGS: interval.dump(memory)}
         if look is None:
             plan = await self.settling.learnt(run, task, spec)
             if plan is not None:
                 setup = fold.Setup(task.name, spec, plan)
                 outlook = await self._judge(lambda: foresight.foresee(setup, None), heavy=True, foretells=True)
-                metadata |= _forecast(setup, outlook)
+                metadata |= notes.forecast(setup, outlook)
             return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
         metadata[WAITING] = waiting.dump((*kept, look))
         taken = f"{len(kept) + 1} look{'s' if kept else ''} taken"
@@ -291,15 +279,15 @@ class Comparer:
         if not looks:
             return held, base, ()
         setup = held.setup
-        known = _outlook(base.metadata)
+        known = notes.outlook(base.metadata)
         state, kept, last = await self._judge(
             lambda: waiting.judged(setup, metric, held.state, looks, known),
             heavy=len(looks) > FEW,
             foretells=foresight.is_due(known, held.state.looks + 1),
         )
-        metadata = {PLAN: _text(setup.plan), **base.metadata}
+        metadata = notes.with_plan(base.metadata, setup.plan)
         del metadata[WAITING]
-        metadata = _told(setup, metadata, last, kept[-1])
+        metadata = notes.told(setup, metadata, last, kept[-1])
         if last is not None and last.decided and last.ending is not None:
             return held, _ended(base, last.ending, metadata, self.clock.now()), tuple(kept)
         value = last.ending.value if last is not None and last.ending is not None else base.value
@@ -316,16 +304,10 @@ class Comparer:
         cause = CAUSES.get(lost.kind, Cause.INTERNAL)
         measurement = self._without_answer(task, base, lost.message, cause, at)
         look = looking.missed(held.state.looks, f"{lost.kind}: {lost.message}", base.started_at or at, at)
-        mark = _mark(look.number, at)
-        metadata = {
-            PLAN: _text(held.setup.plan),
-            **measurement.metadata,
-            LAST_LOOK: mark,
-            "looks": str(look.number),
-        }
+        metadata = notes.with_plan(measurement.metadata, held.setup.plan) | notes.counted(look)
         slot = (run.id, task.name, task.ordinal)
         self._hold(slot, held)
-        self._count_missed(slot, held.looked, look, mark, done=measurement.done)
+        self._count_missed(slot, held.looked, look, metadata[LAST_LOOK], done=measurement.done)
         return replace(measurement, metadata=metadata), (look,)
 
     def _count_missed(self, slot: tuple[str, str, int], before: str, look: Look, mark: str, *, done: bool) -> None:
@@ -393,7 +375,7 @@ class Comparer:
         if held is not None and held.setup.spec == spec:
             plan: Plan | None = held.setup.plan
         else:  # settings never change between looks, not even those learnt from history
-            plan = _plan(base) or await self.settling.settled(run, task, spec, base)
+            plan = notes.plan(base) or await self.settling.settled(run, task, spec, base)
         if plan is None:
             return spec
         if held is not None and held.looked == looked:
@@ -453,17 +435,6 @@ def _load() -> None:
     looking.warm_up()
 
 
-def _memory(base: Measurement) -> interval.Memory:
-    text = base.metadata.get(READINGS, "")
-    return interval.load(text) if text else interval.Memory()
-
-
-def _plan(base: Measurement) -> Plan | None:
-    """The settings as they were fixed before the first look."""
-    text = base.metadata.get(PLAN, "")
-    return msgspec.json.decode(text, type=Plan) if text else None
-
-
 def _ended(base: Measurement, ending: "telling.Ending", metadata: Mapping[str, str], now: datetime) -> Measurement:
     return Measurement(
         ending.phase,
@@ -471,51 +442,14 @@ def _ended(base: Measurement, ending: "telling.Ending", metadata: Mapping[str, s
         value=ending.value,
         started_at=base.started_at or now,
         finished_at=now,
-        metadata={key: text for key, text in metadata.items() if key not in (READINGS, WAITING)},
+        metadata=notes.at_end(metadata),
         reason=ending.reason,
         cause=ending.cause,
     )
 
 
-def _told(setup: "Setup", metadata: Mapping[str, str], found: "looking.Looked | None", newest: Look) -> dict[str, str]:
-    """The metadata after a look. found: what the last look that was not missed came to; newest: the last of all."""
-    told = {**metadata, LAST_LOOK: _mark(newest.number, newest.at), "looks": str(newest.number)}
-    if found is not None:
-        told |= {GUARANTEE: found.guarantee, **({SAMPLE_RATIO: found.sample_ratio} if found.sample_ratio else {})}
-        told |= _forecast(setup, found.outlook)
-    return told
-
-
-def _forecast(setup: "Setup", outlook: "Outlook | None") -> dict[str, str]:
-    from analysis_service.core.compare import foresight
-
-    if outlook is None:
-        return {}
-    return {FORECAST: foresight.told(setup, outlook), OUTLOOK: msgspec.json.encode(outlook).decode()}
-
-
-def _outlook(metadata: Mapping[str, str]) -> "Outlook | None":
-    from analysis_service.core.statistics.outlook import Outlook
-
-    text = metadata.get(OUTLOOK, "")
-    return msgspec.json.decode(text, type=Outlook) if text else None
-
-
 def _first(task: Task, spec: Spec) -> str:
     return f"{task.name}: first readings taken; the first comparison follows in {_seconds(spec.interval)}"
-
-
-def _text(plan: Plan) -> str:
-    return msgspec.json.encode(plan).decode()
-
-
-def _mark(number: int, at: datetime) -> str:
-    return f"{number} {at.isoformat()}"
-
-
-def _number(mark: str) -> int:
-    """Of the last look; 0 before the first."""
-    return int(mark.split()[0]) if mark else 0
 
 
 def _seconds(length: timedelta) -> str:

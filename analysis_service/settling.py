@@ -17,8 +17,7 @@ from analysis_service.core.model import Measurement, Run
 from analysis_service.core.prepare import prepare
 from analysis_service.core.reconcile import Task
 from analysis_service.core.statistics.plan import Calibration, Plan
-
-WAITING = "compare.waiting"  # metadata: looks taken before the settings were known
+from analysis_service.notes import WAITING
 
 Calibrate = Callable[[str, Spec], Awaitable[Calibration | None]]
 """(the metric's name, its comparison) -> what a look-back over the stable version teaches, or None: then results are

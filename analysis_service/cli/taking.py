@@ -17,8 +17,9 @@ from analysis_service.cli.recording import Exchange, Mask, Recording
 from analysis_service.cli.resolved import Composed
 from analysis_service.clock import SystemClock
 from analysis_service.config import Settings
+from analysis_service.core.compare.asks import BUCKETS, WEIGHT
 from analysis_service.core.compare.gaps import because
-from analysis_service.core.compare.spec import BUCKETS, WEIGHT, is_comparison
+from analysis_service.core.compare.spec import is_comparison
 from analysis_service.core.expression import ExpressionError, Part, evaluate_time, explain, prepare_condition
 from analysis_service.core.judge import Answered, NotAnswered, judge
 from analysis_service.core.model import Measurement, Metric

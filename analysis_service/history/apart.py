@@ -2,7 +2,8 @@
 
 Learning is seconds of Python: in a thread it would hold up every look of every run, by the fifth of a second. A child
 is begun with the first question and told one after the other; it ends when it is idle, and with its parent, whose end
-of the pipe it reads. Where no child can be had the work is done in the thread that asks.
+of the pipe it reads. (Workers of concurrent.futures outlive a parent that is killed: each holds both ends of the queue
+it waits on.) Where no child can be had the work is done in the thread that asks.
 """
 
 import os

@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from analysis_service.core.compare import fixed
+from analysis_service.core.compare.asks import CANARY, STABLE
 from analysis_service.core.compare.season import WANTED_PERIODS
-from analysis_service.core.compare.spec import CANARY, KAYENTA, STABLE, Spec, comparison_of, parse, plan_of, share_of
+from analysis_service.core.compare.spec import KAYENTA, Spec, comparison_of, parse, plan_of, share_of
 from analysis_service.core.model import Phase, RunSpec
 from analysis_service.core.prepare import Ready, prepare
 from analysis_service.core.statistics import placebo

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from analysis_service.core.compare.spec import CANARY, STABLE, Ask, Spec, plan_of
+from analysis_service.core.compare.asks import CANARY, STABLE, Ask
+from analysis_service.core.compare.spec import Spec, plan_of
 from analysis_service.history import season
 from analysis_service.history.base import Asked, Frame, History
 from analysis_service.history.pool import Pool, Turns

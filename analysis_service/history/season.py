@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from analysis_service.core.compare.asks import CANARY, LEVEL
 from analysis_service.core.compare.season import span, too_many
-from analysis_service.core.compare.spec import CANARY, LEVEL, Spec, plan_of
+from analysis_service.core.compare.spec import Spec, plan_of
 from analysis_service.history.base import Asked, Frame, History
 from providers.base import BadQuery, NoData
 

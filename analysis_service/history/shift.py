@@ -2,7 +2,7 @@
 
 from array import array
 
-from analysis_service.core.compare.spec import BUCKETS, EVENTS, LEVEL, TOTALS
+from analysis_service.core.compare.asks import BUCKETS, EVENTS, LEVEL, TOTALS
 from analysis_service.history.base import Frame, Series
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from analysis_service.core.compare.asks import CANARY, STABLE
 from analysis_service.core.compare.season import FIELD
-from analysis_service.core.compare.spec import CANARY, STABLE, Spec, comparison_of, parse
+from analysis_service.core.compare.spec import Spec, comparison_of, parse
 from analysis_service.core.model import MetricResult, Phase, Run, RunSpec
 from analysis_service.core.prepare import prepare
 from analysis_service.history.base import Frame, is_scalar

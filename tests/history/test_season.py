@@ -21,7 +21,6 @@ from analysis_service.asking import Asker
 from analysis_service.cli.backtest import command as backcases_command
 from analysis_service.cli.render import command as render_command
 from analysis_service.cli.test import command as cases_command
-from analysis_service.comparing import PLAN
 from analysis_service.core.compare import state as fold
 from analysis_service.core.compare.spec import Spec, comparison_of, parse
 from analysis_service.core.model import Cause, Look, Metric, Phase, Run, RunSpec
@@ -37,6 +36,7 @@ from analysis_service.history.prometheus import PrometheusHistory
 from analysis_service.history.replay import FrameProvider, JumpingClock, questions, replay
 from analysis_service.history.season import days_of, learn, reach_of
 from analysis_service.measuring import Measurer
+from analysis_service.notes import PLAN
 from analysis_service.report.comparison import charts
 from analysis_service.report.facts import facts
 from analysis_service.report.reading import comparison

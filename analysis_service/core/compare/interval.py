@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
+from analysis_service.core.compare.asks import BUCKETS, CANARY, EVENTS, LEVEL, STABLE, TOTALS
 from analysis_service.core.compare.reading import Reading, Series, pod_of
-from analysis_service.core.compare.spec import BUCKETS, CANARY, EVENTS, LEVEL, RAW_VALUES, STABLE, TOTALS, Spec
+from analysis_service.core.compare.spec import RAW_VALUES, Spec
 from analysis_service.core.statistics import hygiene
 from analysis_service.core.statistics.hygiene import CountMemory, PodValue
 from analysis_service.core.statistics.looks import ArmData, Gauge, Histogram

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from analysis_service.core.compare import foresight, interval, schedule, season, state, telling
+from analysis_service.core.compare.asks import CANARY, EVENTS, STABLE, TOTALS
 from analysis_service.core.compare.interval import Memory, Readings
-from analysis_service.core.compare.spec import CANARY, EVENTS, STABLE, TOTALS, Spec, parse, plan_of
+from analysis_service.core.compare.spec import Spec, parse, plan_of
 from analysis_service.core.compare.state import Setup, State
 from analysis_service.core.compare.telling import Ending
 from analysis_service.core.model import Look as StoredLook

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from analysis_service.core.arguments import provider_names, resolve_arm
+from analysis_service.core.arguments import provider_names
+from analysis_service.core.compare import asks
+from analysis_service.core.compare.asks import CANARY, STABLE, Ask
 from analysis_service.core.compare.fields import (
     Mistake,
     above_zero,
@@ -24,21 +26,16 @@ from analysis_service.core.compare.fields import (
     wrong,
 )
 from analysis_service.core.compare.fields import SpecError as SpecError
-from analysis_service.core.compare.growth import growth_factor
 from analysis_service.core.compare.reach import contradictions
-from analysis_service.core.compare.season import HISTORY, season_of
+from analysis_service.core.compare.season import season_of
 from analysis_service.core.model import Metric
 from analysis_service.core.statistics.budget import split_alpha
 from analysis_service.core.statistics.kayenta_config import ConfigError, parse_options
 from analysis_service.core.statistics.plan import Calibration, Margin, Plan
-from analysis_service.core.tags import ArgumentError
 from analysis_service.core.wire_providers import PLUGIN
 
 NAME = "compare"
 READINGS = "compare.readings"  # metadata of a measurement: what the next look needs of the raw answers before it
-CANARY, STABLE = "canary", "stable"
-EVENTS, TOTALS, BUCKETS, LEVEL = "events", "totals", "buckets", "level"
-WEIGHT = "canaryWeight"  # the part of the one question that is about neither arm
 
 Shape = Literal["counts", "histogram", "gauge"]
 Until = Literal["verdict", "terminated"]
@@ -73,20 +70,6 @@ DIRECTIONS = ("increase", "decrease", "either")
 MISSING = ("skip", "zero", "inconclusive")
 LOOKBACK = timedelta(hours=6)
 PLANNED_LOOKS = 20  # of a group-sequential test that names no number
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One query of one arm. union: the provider with {{arm.x}} filled in.
-
-    growth: None for a counter since its process began, which is differenced between looks; else what a value is
-    multiplied with to be the growth of one interval.
-    """
-
-    arm: str
-    part: str
-    union: Mapping[str, Any]
-    growth: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +160,10 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
     until: Until = "terminated" if tried(lambda: word(written, "until", UNTIL)) == "terminated" else "verdict"
     longest = tried(lambda: _longest(written, test, until))
     planned, spending = tried(lambda: _planned(written, test)) or (None, None)
-    configured, weight = tried(lambda: _weights(written, shape, test)) or (None, None)
-    asks, notes = tried(lambda: _asks(written, shape, arms, interval, _arms(single, season))) or ((), ())
-    past = tried(lambda: _past(written, shape, arms)) if season is not None else None
+    configured, weight = tried(lambda: asks.of_the_weight(written, shape, needed=test == SAMPLE_RATIO)) or (None, None)
+    whom = asks.arms_asked(single, season)
+    asked, notes = tried(lambda: asks.of_arms(written, shape, arms, interval, whom)) or ((), ())
+    past = tried(lambda: asks.of_the_past(written, shape, arms)) if season is not None else None
     fail_at = tried(lambda: word(written, "failAt", FAIL_AT)) or ("noharm" if shape == "counts" else "margin")
     floor = share if shape == "counts" else from_zero
     settings: dict[str, Any] = {
@@ -201,7 +185,7 @@ def parse(written: Mapping[str, Any], interval: timedelta | None) -> Spec:
     found = Spec(
         shape=shape,
         test=test,
-        asks=asks,
+        asks=asked,
         single_arm=single,
         interval=interval,
         max_duration=longest,
@@ -343,107 +327,3 @@ def _kayenta(written: Mapping[str, Any]) -> Mapping[str, Any]:
     except ConfigError as error:
         raise wrong("", str(error)) from None
     return options
-
-
-def _arms(single: bool, season: timedelta | None) -> tuple[str, ...]:
-    """Which arms are asked at a look."""
-    return (CANARY,) if single or season is not None else (CANARY, STABLE)
-
-
-def _past(written: Mapping[str, Any], shape: Shape, arms: Mapping[str, Any]) -> Ask:
-    """The question to the past: the gauge's, with the values of arms.history, or the canary's where there are none."""
-    values = {str(key): str(value) for key, value in arms.get(HISTORY, arms[CANARY]).items()}
-    try:
-        return Ask(HISTORY, LEVEL, _as_values(resolve_arm(written[shape], values), shape))
-    except ArgumentError as error:
-        raise wrong(f"arms.{HISTORY}", str(error)) from None
-
-
-def _asks(
-    written: Mapping[str, Any], shape: Shape, arms: Mapping[str, Any], interval: timedelta, asked: Sequence[str]
-) -> tuple[tuple[Ask, ...], tuple[str, ...]]:
-    data = written[shape]
-    parts = {EVENTS: data.get(EVENTS), TOTALS: data.get(TOTALS)} if shape == "counts" else {
-        BUCKETS if shape == "histogram" else LEVEL: data
-    }  # fmt: skip
-    cumulative = written.get("cumulative")
-    asks: list[Ask] = []
-    notes: dict[str, None] = {}
-    for arm in asked:
-        values = {str(key): str(value) for key, value in arms[arm].items()}
-        for part, union in parts.items():
-            where = f"{shape}.{part}" if shape == "counts" else shape
-            if not isinstance(union, Mapping) or len(union) != 1:
-                raise wrong(where, "exactly one provider is wanted")
-            try:
-                resolved = resolve_arm(union, values)
-            except ArgumentError as error:
-                raise wrong(f"arms.{arm}", str(error)) from None
-            resolved = _as_values(resolved, where)
-            if _is_ranged(resolved):
-                raise wrong(
-                    where,
-                    "rangeQuery: leave it out; a comparison asks for the present at every look, and what a range holds "
-                    "of the past would be counted again each time",
-                )
-            growth: float | None = None
-            note = ""
-            if shape != "gauge":
-                growth, note = growth_factor(resolved, interval, cumulative if isinstance(cumulative, bool) else None)
-            if note:
-                notes[note] = None
-            asks.append(Ask(arm, part, resolved, growth))
-    if len({ask.growth is None for ask in asks}) > 1:
-        raise wrong(
-            "counts", "events and totals must both be counters, or both the growth of one interval (cumulative)"
-        )
-    if STABLE in asked and all(_of(asks, CANARY)[part] == union for part, union in _of(asks, STABLE).items()):
-        raise wrong(
-            "arms",
-            "both ask the very same, so that a version would be compared with itself and pass; "
-            "let the queries use {{arm.x}}, and give it values that differ",
-        )
-    return tuple(asks), tuple(notes)
-
-
-def _of(asks: Sequence[Ask], arm: str) -> Mapping[str, Mapping[str, Any]]:
-    return {ask.part: ask.union for ask in asks if ask.arm == arm}
-
-
-def _weights(written: Mapping[str, Any], shape: Shape, test: str) -> tuple[float | None, Ask | None]:
-    """The configured percentage, or the question for it."""
-    configured, union = number(written, WEIGHT, low=0.0, high=100.0), written.get("canaryWeightFrom")
-    if test == SAMPLE_RATIO and not configured and union is None:
-        raise wrong(WEIGHT, "missing: the percent of the traffic that the canary should get")
-    if union is None:
-        return configured, None
-    if written.get(WEIGHT) is not None:
-        raise wrong(WEIGHT, "canaryWeight and canaryWeightFrom are both set; keep one of them")
-    if shape == "gauge":
-        raise wrong("canaryWeightFrom", "a gauge counts no requests, so no share of them can be told; leave it out")
-    if not isinstance(union, Mapping) or len(union) != 1:
-        raise wrong("canaryWeightFrom", "exactly one provider is wanted")
-    try:
-        return None, Ask("", WEIGHT, _as_values(resolve_arm(union, {}), "canaryWeightFrom"), 1.0)
-    except ArgumentError as error:
-        raise wrong("canaryWeightFrom", f"{error}; the share is the run's, not an arm's") from None
-
-
-def _is_ranged(union: Mapping[str, Any]) -> bool:
-    name, spec = next(iter(union.items()))
-    if name == PLUGIN and isinstance(spec, Mapping) and len(spec) == 1:
-        return _is_ranged(spec)
-    return name == "prometheus" and isinstance(spec, Mapping) and bool(spec.get("rangeQuery"))
-
-
-def _as_values(union: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """A scrape reads values: the comparison takes differences itself, per process."""
-    name, spec = next(iter(union.items()))
-    if name == PLUGIN and isinstance(spec, Mapping):
-        return {PLUGIN: _as_values(spec, f"{where}.{PLUGIN}")}
-    if name != "scrape" or not isinstance(spec, Mapping):
-        return union
-    if spec.get("as", "") not in ("", "value"):
-        text = f"{spec['as']}: leave it out; a comparison takes the differences itself"
-        raise wrong(f"{where}.scrape.as", text)
-    return {name: {**spec, "as": "value"}}
