@@ -243,6 +243,6 @@ def test_alpha_is_shared_out(metrics: list[tuple[Metric, bool]], shares: dict[st
         ("gauge", False, "sequential-t", Gauge),
     ],
 )
-def test_the_shape_of_the_data_picks_the_test(shape: Shape, single: bool, test: str, data: type) -> None:
+def test_a_default_test_takes_what_its_shape_carries(shape: Shape, single: bool, test: str, data: type) -> None:
     assert default_test(shape, single=single) == test
     assert families()[test].shapes[0] is data
