@@ -212,19 +212,21 @@ async def phase(
         async with watched(runs) as steady:
             await asyncio.sleep(seconds)
         found = {"beginning": beginning, "steady": steady}
+        calibrators: list[Calibrator] = []
         for k, name in enumerate(("calibrating", "calibrating_alike") if starting else ()):
-            calibrator = Calibrator(Past(), clock.wall, apart, workers())
-            measurer.comparer.settling.calibrate = calibrator
+            calibrators.append(Calibrator(Past(), clock.wall, apart, workers()))
+            measurer.comparer.settling.calibrate = calibrators[-1]
             async with watched(runs) as figures:
                 first = runs + k * starting
                 ids = [await begin(first + n, first if k else first + n) for n in range(starting)]
                 figures["calibration"] = await calibrations(store, ids, LONGEST)
             found[name] = figures
-            calibrator.pool.close()
-        apart.close()
         steady["live"] = engine.live
         await engine.drain(5)
         await serving
+        for calibrator in calibrators:  # comparisons may still be waiting for theirs
+            calibrator.pool.close()
+        apart.close()
         await store.close()
     return found
 
