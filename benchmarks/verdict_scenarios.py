@@ -18,6 +18,7 @@ from analysis_service.core.statistics.histogram_calibration import calibrate_his
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram
 from analysis_service.core.statistics.placebo import calibrate_gauge_pair
 from analysis_service.core.statistics.plan import Calibration
+from analysis_service.core.statistics.starts import STEP
 
 Array = NDArray[np.float64]
 Pair = tuple[ArmData, ArmData]
@@ -189,6 +190,11 @@ def latency(shock: float = 0.0, *, phi: float = 0.5, tail: bool = False) -> Make
     return make
 
 
+def between(looks: int) -> int:
+    """A look near .4 of the run, half way between two starts."""
+    return round(0.4 * looks) // STEP * STEP + STEP // 2
+
+
 def scenarios(looks: int) -> list[Scenario]:
     rate, t, hist = "sequential-rate-ratio", "sequential-t", "sequential-histogram"
     p = 0.01
@@ -210,6 +216,15 @@ def scenarios(looks: int) -> list[Scenario]:
             counts_bound(100, p),
             onset=looks // 2,
             early="counts 100 rps",
+        ),
+        # nothing is promised here: no copy of the evidence starts with this harm, as one does at mid-run
+        Scenario(
+            "late, between starts",
+            rate,
+            0.5,
+            (2,),
+            counts(100, p, onset=between(looks)),
+            onset=between(looks),
         ),
         Scenario("gauge AR 0", t, 0.2, (1, 1.05, 1.2), gauge(0.0), gauge_bound(0.0)),
         Scenario("gauge AR .5", t, 0.2, (1, 1.05, 1.2), gauge(0.5), gauge_bound(0.5)),

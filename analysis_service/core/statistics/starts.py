@@ -1,19 +1,46 @@
 """When the copies of an e-process start, and with what share of its weight: protection against late onset.
 
 An e-process that has watched a healthy hour carries that hour as ballast. Copies that start later carry less, and
-any weighted sum of e-processes whose weights add up to at most one is an e-process. The first start takes FIRST of
-the weight; the rest is spread evenly over starts up to the planned end and, thinner, over each doubling after it.
+any weighted sum of e-processes whose weights add up to at most one is an e-process. The weight goes
+
+* FIRST to the copy that starts with the run, as a bad version is mostly bad from its first minute;
+* ON_STEPS to equal parts of the plan, where the steps of a rollout fall;
+* ANYWHERE to every STEP looks until the planned end: a harm at any look meets a copy that is at most STEP looks old,
+  however long the plan is. The copy after k steps has k ** -FADE of it, as earlier harm is likelier;
+* the rest, evenly, to every STEP looks of each doubling of the plan after its end.
+
 Starts that lie close together compared with their age say the same, so only SLOTS of them are kept; giving one up
 only lowers the sum.
 """
 
 import math
+from functools import lru_cache
 
-FIRST = 0.5
-PLANNED = 0.95  # share of the remaining weight that lies before the planned end
+FIRST = 0.55
+ON_STEPS = 0.2
+ANYWHERE = 0.22
+FADE = 0.75
+PARTS = 12  # of the plan: halves, thirds, quarters, sixths
+STEP = 10  # looks between starts; fewer in plans so short that they would have less than STARTS
+STARTS = 24
 SLOTS = 16
 DEFAULT_LOOKS = 240  # two hours at 30 s: assumed when the run is open-ended
-PER_PLAN = 24  # starts per planned duration
+
+
+@lru_cache(maxsize=256)
+def _steps(planned: int) -> dict[int, float]:
+    """Starts at equal parts of the plan, with their weights."""
+    found: dict[int, float] = {}
+    for part in range(1, PARTS):
+        look = (2 * part * planned + PARTS) // (2 * PARTS)  # rounded half up
+        if 0 < look < planned:
+            found[look] = found.get(look, 0.0) + ON_STEPS / (PARTS - 1)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _faded(n: int) -> float:
+    return math.fsum(k**-FADE for k in range(1, n + 1))
 
 
 def log_weight(look: int, planned: int) -> float | None:
@@ -24,18 +51,17 @@ def log_weight(look: int, planned: int) -> float | None:
     if look == 0:
         return math.log(FIRST)
     planned = planned or DEFAULT_LOOKS
-    step = max(1, planned // PER_PLAN)
-    rest = 1.0 - FIRST
-    if look < planned:
+    step = max(1, min(STEP, planned // STARTS))
+    if look >= planned:
         if look % step:
             return None
-        return math.log(rest * PLANNED * step / planned)
-    doubling = int(math.log2(look / planned))  # block [planned 2^i, planned 2^(i+1))
-    step <<= doubling
-    if look % step:
-        return None
-    share = rest * (1.0 - PLANNED) / ((doubling + 1) * (doubling + 2))  # sums to one over the doublings
-    return math.log(share * step / (planned << doubling))
+        doubling = int(math.log2(look / planned))  # block [planned 2^i, planned 2^(i+1))
+        share = (1.0 - FIRST - ON_STEPS - ANYWHERE) / ((doubling + 1) * (doubling + 2))  # sums to one over doublings
+        return math.log(share * step / ((planned << doubling) + step))  # a block may hold one start more than its share
+    weight = _steps(planned).get(look, 0.0)
+    if look % step == 0:
+        weight += ANYWHERE * (look // step) ** -FADE / _faded((planned - 1) // step)
+    return math.log(weight) if weight > 0.0 else None
 
 
 def surplus(ages: list[int], slots: int = SLOTS) -> int | None:

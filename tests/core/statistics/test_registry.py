@@ -1,6 +1,7 @@
 """The table of tests, what feeds them, and the pieces they are made of."""
 
 import math
+from itertools import pairwise
 from datetime import UTC, datetime
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_margins(margin: Margin, baseline: float | None, sign: int, ratio: float
 def test_the_weights_of_all_starts_never_exceed_one(planned: int) -> None:
     weights = [w for k in range(60_000) if (w := starts.log_weight(k, planned)) is not None]
     assert 0.9 <= sum(map(math.exp, weights)) <= 1.0
+
+
+@pytest.mark.parametrize("planned", [0, 10, 120, 240, 10_000, 100_000])
+def test_a_harm_at_any_look_meets_a_young_copy_however_long_the_plan(planned: int) -> None:
+    end = planned or starts.DEFAULT_LOOKS
+    begun = [k for k in range(4 * end) if starts.log_weight(k, planned) is not None]
+    assert max(b - a for a, b in pairwise(begun)) <= starts.STEP
+    assert {end // 2, end // 3, end // 4} <= set(begun) or end < starts.PARTS
 
 
 def test_starts_are_thinned_by_age_and_keep_both_ends() -> None:
