@@ -1,8 +1,8 @@
 """The table of tests, what feeds them, and the pieces they are made of."""
 
 import math
-from itertools import pairwise
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 import pytest
