@@ -1,6 +1,7 @@
 """Comparisons from the first look to the verdict: driven by hand where time matters, through the engine elsewhere."""
 
 import asyncio
+import math
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -422,6 +423,16 @@ def levels(kind: str, *, pods: int = 1) -> Source:
     return source
 
 
+def frozen(arm: str, at: float, until: float = math.inf) -> Source:
+    """Equal levels; one arm's exporter shows the same value for a while."""
+    alive = levels("same")
+
+    def source(query: str, seconds: float) -> Answer:
+        return alive(query, at if query.startswith(arm) and at < seconds < until else seconds)
+
+    return source
+
+
 EDGES = (0.01, 0.05, 0.1, 0.5, float("inf"))
 
 
@@ -471,6 +482,9 @@ WHOLE: list[tuple[str, Source, Metric, Phase]] = [
     ("buckets harm", delays(0.09, buckets=True), histogram(margin={"relative": 0.2}), HARM),
     ("gauge harm", levels("higher"), gauge(margin={"relative": 0.1}), HARM),
     ("gauge safe", levels("same"), gauge(margin={"relative": 0.2}), SAFE),
+    ("a canary frozen too early", frozen("canary", 450), gauge(margin={"relative": 0.2}, minBake=0.7), OPEN),
+    ("a stable frozen until late", frozen("stable", 450, 900), gauge(margin={"relative": 0.2}, minBake=0.7), SAFE),
+    ("welch frozen", frozen("canary", 450), gauge(test="welch"), OPEN),
     ("pods harm", levels("higher", pods=5), gauge(margin={"relative": 0.1}), HARM),
     ("quantile harm", levels("higher", pods=20), gauge(test="sequential-quantile", failAt="noharm"), HARM),
     (
@@ -519,6 +533,27 @@ async def test_every_test_decides_and_a_restart_at_every_look_changes_nothing(
     assert replayed == looks
     state = fold.rebuild(setup, looks)
     assert state.verdict.outcome == {HARM: "fail", SAFE: "pass", OPEN: ""}[phase]
+
+
+async def test_a_frozen_exporter_is_told_while_it_lasts_and_keeps_a_pass_back() -> None:
+    """The same arms pass at look 29 where both go on; here the canary's value is the same from look 16 on."""
+    metric = gauge(margin={"relative": 0.2}, minBake=0.7, on_no_data="pass")
+    healthy = await Bench(levels("same"), (metric,)).until_done()
+    assert "Successful at look 29" in healthy.reason
+    bench = Bench(frozen("canary", 450), (metric,))
+    await bench.advance(725)
+    assert "canary's value" not in bench.run.results[0].measurements[-1].reason  # nine times: not sure yet
+    await bench.advance(815)
+    reason = bench.run.results[0].measurements[-1].reason
+    assert "Canary's value has not changed for 12 looks: the exporter may be frozen." in reason
+    run = await bench.until_done()
+    assert (run.phase, run.results[0].cause) == (Phase.INCONCLUSIVE, Cause.NO_DATA)
+    assert "a value that stands still is no data" in run.reason
+    looks = await bench.looks()
+    lost = [look.number for look in looks if look.data.get("gaps") == {"canary": "frozen"}]
+    assert lost == list(range(26, looks[-1].number + 1))
+    assert all("canary" not in look.data or look.data["canary"] is None for look in looks[25:])
+    assert {look.data["evidence"]["used"] for look in looks[25:]} == {25}
 
 
 def setup_of(run: Run) -> fold.Setup:

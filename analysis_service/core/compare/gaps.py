@@ -5,6 +5,7 @@ A verdict that was not reached is mostly a query that finds nothing; who reads i
 
 from collections.abc import Mapping
 
+from analysis_service.core.statistics.frozen import FROZEN
 from analysis_service.core.statistics.looks import Look
 
 _MISSED = "missed"
@@ -30,6 +31,7 @@ _WORDS: Mapping[str, str] = {
     "bad-negative": "a count was negative",
     "bad-not-monotone": "its cumulative buckets fell",
     "bad-edges": "the bucket edges did not fit",
+    FROZEN: "its value had not changed for so long that its exporter may be frozen",
     "no-past": "no value at the same phase of enough earlier periods",
 }
 
@@ -48,12 +50,18 @@ def counted(before: Mapping[str, int], look: Look) -> Mapping[str, int]:
     return {**before, **{one: before.get(one, 0) + 1 for one in new}}
 
 
-def in_words(gaps: Mapping[str, int], looks: int) -> str:
-    """`the canary had no data in 9 of 9 looks (its query returned nothing)`; "" where there are none."""
+def in_words(gaps: Mapping[str, int], looks: int, still: Mapping[str, int] | None = None) -> str:
+    """`the canary had no data in 9 of 9 looks (its query returned nothing)`; "" where there are none.
+
+    still: each arm that stands still now -> for how many looks its value has not changed.
+    """
+    still = still or {}
     by_arm = {
         arm: {key.removeprefix(f"{arm} "): times for key, times in gaps.items() if key.startswith(f"{arm} ")}
         for arm in _ARMS
     }
+    for arm in still:  # told below
+        by_arm[arm].pop(FROZEN, None)
     if by_arm["canary"] and by_arm["canary"] == by_arm["stable"]:
         by_arm = {"each arm": by_arm["canary"]}
     said = [
@@ -64,6 +72,10 @@ def in_words(gaps: Mapping[str, int], looks: int) -> str:
     said += [text.format(_of(gaps[flag], looks)) for flag, text in _FLAGS.items() if flag in gaps]
     if missed := gaps.get(_MISSED, 0):
         said.append(f"{missed} look{'' if missed == 1 else 's'} could not be taken")
+    said += [
+        f"{arm}'s value has not changed for {unchanged} looks: the exporter may be frozen"
+        for arm, unchanged in still.items()
+    ]
     return ", ".join(said)
 
 

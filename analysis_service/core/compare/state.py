@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from analysis_service.core.compare import fixed, gaps, season
+from analysis_service.core.compare import fixed, gaps, season, still
 from analysis_service.core.compare.spec import SAMPLE_RATIO, Spec
+from analysis_service.core.compare.still import Still
 from analysis_service.core.model import Look as StoredLook
 from analysis_service.core.statistics import onset, sample_ratio, starts, verdict
 from analysis_service.core.statistics.evidence import Evidence
@@ -65,11 +66,14 @@ class State(msgspec.Struct, frozen=True):
     gap: bool = False  # `missing: inconclusive`, and an interval had no data
     marks: tuple[Mark, ...] = ()
     gaps: Mapping[str, int] = {}  # which arm had no data, and why: in so many looks
+    still: Still = Still()
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a look means. evidence: of sequential tests; comparison: of tests of fixed size, once they decided."""
+    """What a look means. look: without the arms that stood still in it. evidence: of sequential tests; comparison: of
+    tests of fixed size, once they decided.
+    """
 
     look: Look
     verdict: VerdictState
@@ -80,6 +84,7 @@ class Told:
     gap: bool = False
     since: Since | None = None  # see `since_of`
     gaps: Mapping[str, int] = field(default_factory=dict)
+    still: Mapping[str, int] = field(default_factory=dict)  # arm that stands still -> looks without a change
 
 
 MISROUTED = math.log(100)  # evidence against the configured share beyond which it is said
@@ -102,7 +107,8 @@ def missed(state: State, look: Look) -> State:
 def step(setup: Setup, state: State, look: Look) -> tuple[State, Told]:
     """The state after `look`, whose number follows the state's, and what it means. Not for looks that were missed."""
     spec, plan = setup.spec, setup.plan
-    folded = _folded(setup, state, look)
+    moved, look = still.screened(spec, plan, state.still, look)
+    folded = replace(_folded(setup, state, look), still=moved)
     evidence, comparison = None, None
     if spec.once:
         comparison, decided = fixed.decide(setup.name, spec, plan, folded.test, state.verdict, look)
@@ -121,7 +127,8 @@ def step(setup: Setup, state: State, look: Look) -> tuple[State, Told]:
         split = {"canary_share": share}
     misrouted = log_e.log_e_harm >= MISROUTED and spec.test != SAMPLE_RATIO
     since = since_of(folded, evidence) if evidence is not None else None
-    return folded, Told(look, folded.verdict, evidence, comparison, split, misrouted, folded.gap, since, folded.gaps)
+    told = Told(look, folded.verdict, evidence, comparison, split, misrouted, folded.gap, since, folded.gaps, moved.now)
+    return folded, told
 
 
 def is_judged(setup: Setup, state: State, elapsed_seconds: float) -> bool:
@@ -162,17 +169,25 @@ def _assessed(setup: Setup, state: State) -> Evidence:
 def rebuild(setup: Setup, stored: Iterable[StoredLook]) -> State:
     """The state after these looks. The verdicts are taken as stored, so that only sums are computed again."""
     state = begin(setup)
+    for state, _ in rebuilding(setup, stored):  # noqa: B007
+        pass
+    return state
+
+
+def rebuilding(setup: Setup, stored: Iterable[StoredLook]) -> Iterator[tuple[State, Look]]:
+    """The state after each of these looks, as `rebuild` has it."""
+    state = begin(setup)
     for kept in stored:
         look = look_of(kept)
         if look.missed:
             state = missed(state, look)
         else:
-            state = replace(
-                _folded(setup, state, look), verdict=msgspec.convert(kept.data["verdict"], VerdictState, strict=False)
-            )
+            moved, look = still.screened(setup.spec, setup.plan, state.still, look)
+            decided = msgspec.convert(kept.data["verdict"], VerdictState, strict=False)
+            state = replace(_folded(setup, state, look), verdict=decided, still=moved)
             if setup.spec.once:
                 state = replace(state, test=fixed.judged(state.test, setup.spec, look))
-    return state
+        yield state, look
 
 
 def replay(setup: Setup, stored: Iterable[StoredLook]) -> Iterator[tuple[StoredLook, Told | None]]:
@@ -190,6 +205,7 @@ def replay(setup: Setup, stored: Iterable[StoredLook]) -> Iterator[tuple[StoredL
 
 def stored(look: Look, told: Told | None) -> StoredLook:
     """A look as it is kept: both arms' data and what they mean, numbers and words only."""
+    look = told.look if told is not None else look
     data: dict[str, Any] = msgspec.to_builtins(look)
     del data["number"], data["at"]
     if told is not None:

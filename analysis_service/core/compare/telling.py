@@ -40,7 +40,7 @@ def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Endin
         text = _nothing(setup, told.look.number, told.gaps, ends=ends)
     elif told.evidence is not None and spec.test == SAMPLE_RATIO:
         text = _share(setup, told, told.evidence, ends=ends)
-    elif missing := gaps.in_words(told.gaps, told.look.number):
+    elif missing := gaps.in_words(told.gaps, told.look.number, told.still):
         text += f" {missing[:1].upper()}{missing[1:]}."
     if told.misrouted:
         text += f" {_routing(told)}"
@@ -53,12 +53,12 @@ def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Endin
         return Ending(Phase.INCONCLUSIVE, Cause.INCONCLUSIVE_VALUES, value, text)
     if told.gap and not passed:
         what = f"{name}: an interval had no data in one of the arms (missing: inconclusive). {text}"
-        return _without_data(metric, value, what)
+        return _without_data(metric, value, what, told)
     if passed:
         return Ending(Phase.SUCCESSFUL, Cause.PASSED, value, text)
     if over:
-        if _why(setup, told) == "no-data":
-            return _without_data(metric, value, text)
+        if told.still or _why(setup, told) == "no-data":
+            return _without_data(metric, value, text, told)
         return Ending(Phase.INCONCLUSIVE, Cause.INCONCLUSIVE_VALUES, value, text + _wanted(setup, told.evidence))
     return Ending(Phase.RUNNING, Cause.NONE, value, text)
 
@@ -82,7 +82,7 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
     if spec.season is not None:
         so_far = f"{so_far} {season.told(spec.season)}".lstrip()
     looks = f"{state.looks} look{'' if state.looks == 1 else 's'}"
-    missing = gaps.in_words(state.gaps, state.looks)
+    missing = gaps.in_words(state.gaps, state.looks, state.still.now)
     missing = f" {missing[:1].upper()}{missing[1:]}." if missing else ""
     if capped := _capped(setup):
         text = f"{name}: terminated after {looks} without a verdict: {capped}. {so_far}"
@@ -98,8 +98,8 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
         if used == 0:
             text = f"{name}: terminated before anything could be compared: no harm was shown, for want of evidence."
             return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, f"{text}{missing}")
-        text = f"{name}: terminated after {looks} without harm shown (until: terminated). {so_far}"
-        return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, text.rstrip())
+        text = f"{name}: terminated after {looks} without harm shown (until: terminated). {so_far}".rstrip()
+        return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, f"{text}{missing}")
     text = f"{name}: terminated after {looks} before there was a verdict (until: verdict). {so_far}".rstrip()
     return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED, value, f"{text}{missing}")
 
@@ -305,9 +305,9 @@ def sample_ratio(told: Told) -> str:
     return f"{found}; configured {_configured(told)}; evidence against that {against}"
 
 
-def _without_data(metric: Metric, value: str, text: str) -> Ending:
+def _without_data(metric: Metric, value: str, text: str, told: Told) -> Ending:
     phase = POLICY.get(metric.on_no_data)
-    if phase is None:
+    if phase is None or (phase is Phase.SUCCESSFUL and told.still):  # standing still is not the quiet that may pass
         return Ending(Phase.INCONCLUSIVE, Cause.NO_DATA, value, text)
     cause = Cause.PASSED if phase is Phase.SUCCESSFUL else Cause.NO_DATA
     return Ending(phase, cause, value, f"{text} (onNoData: {metric.on_no_data})")

@@ -22,10 +22,11 @@ from .calibration import (
     noise_floor,
     pod_offset_sd,
 )
+from .frozen import most
 from .histogram import common_edges, rebin
 from .histogram_calibration import calibrate_histograms
 from .looks import ArmData, Counts, Gauge, Histogram, Look
-from .plan import Calibration, Plan
+from .plan import Calibration, Plan, Repeats
 from .registry import families
 from .verdict import VerdictState, step
 
@@ -144,7 +145,7 @@ def learn(pods: Sequence[Sequence[Row]], canary_pods: int, plan_with: Callable[[
     pairs = [rows for rows in pairs_of(pods, canary_pods) if rows]
     if not pairs:
         return Calibration()
-    found = _pooled([_estimate(rows) for rows in pairs])
+    found = msgspec.structs.replace(_pooled([_estimate(rows) for rows in pairs]), repeats=_repeats(pods, canary_pods))
     if not found.sufficient:
         return found
     floor = _floor(pods, canary_pods, log_ratio=found.log_ratio)
@@ -198,11 +199,17 @@ def pairs_of(pods: Sequence[Sequence[Row]], canary_pods: int) -> Iterator[list[P
         pairs = list(zip(rows[1::2], rows[0::2], strict=False))
         yield [pair for pair in pairs if pair[0] is not None and pair[1] is not None]
         return
-    for chosen in splits(len(pods), canary_pods):
-        canary = [joined([pods[k][at] for k in chosen]) for at in range(len(pods[0]))]
-        rest = [k for k in range(len(pods)) if k not in chosen]
-        stable = [joined([pods[k][at] for k in rest]) for at in range(len(pods[0]))]
+    for canary, stable in _arms(pods, canary_pods):
         yield [(c, s) for c, s in zip(canary, stable, strict=True) if c is not None and s is not None]
+
+
+def _arms(pods: Sequence[Sequence[Row]], canary_pods: int) -> Iterator[tuple[list[Row], list[Row]]]:
+    for chosen in splits(len(pods), canary_pods):
+        rest = [k for k in range(len(pods)) if k not in chosen]
+        yield (
+            [joined([pods[k][at] for k in chosen]) for at in range(len(pods[0]))],
+            [joined([pods[k][at] for k in rest]) for at in range(len(pods[0]))],
+        )
 
 
 def joined(rows: Sequence[Row]) -> Row:
@@ -279,6 +286,14 @@ def _floor(pods: Sequence[Sequence[Row]], canary_pods: int, *, log_ratio: bool) 
         levels = [[math.log(value) for value in values if value > 0] for values in levels]
     tau = pod_offset_sd(levels)
     return noise_floor(tau, len(levels), canary_pods, max(len(levels) - canary_pods, 1))
+
+
+def _repeats(pods: Sequence[Sequence[Row]], canary_pods: int) -> Repeats | None:
+    """Of the arm that repeats itself most, among those that a run might have; None unless of gauges: others count."""
+    if not any(isinstance(row, Gauge) for row in pods[0]):
+        return None
+    arms = [list(pods[0])] if len(pods) == 1 else [arm for both in _arms(pods, canary_pods) for arm in both]
+    return most(arms)
 
 
 def _wider(found: Calibration) -> Calibration:

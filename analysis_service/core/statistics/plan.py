@@ -52,6 +52,14 @@ class Season(msgspec.Struct, frozen=True, omit_defaults=True):
     floor: float = 0.0
 
 
+class Repeats(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How often a value repeated the one before it exactly, among so many looks; longest: times in a row."""
+
+    looks: int = 0
+    repeats: int = 0
+    longest: int = 0
+
+
 class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a look-back over the stable version taught, for differences of the canary's shape (see `calibration`)."""
 
@@ -71,6 +79,7 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     traffic: Traffic | None = None  # for the forecast; of counts and histograms
     by_edge: "tuple[tuple[float, Calibration], ...]" = ()  # histograms: the noise of "beyond this edge", for each edge
     season: Season | None = None  # where the canary is compared with the past
+    repeats: Repeats | None = None  # of an arm of the canary's shape, while it was alive (see `frozen`)
 
     @property
     def sufficient(self) -> bool:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from .calibration import LONGEST_MEMORY, REQUIRED_POINTS, acf, autocorrelation, fences
+from .frozen import most
 from .looks import ABSURD, Gauge
 from .placebo import SHORTEST_RUN, USUAL_RUN, WIDENINGS, Pair, block_factor, memory_of, run_placebos
 from .plan import Calibration, Plan
@@ -86,7 +87,12 @@ def learn(days: Sequence[Day], run: Sequence[Day], plan_with: PlanWith) -> tuple
     log_ratio = positive and plan.margin.absolute is None
     found = _calibration([_differences(day, log_ratio=log_ratio) for day in pairs], size)
     absolute = _calibration([_differences(day, log_ratio=False) for day in pairs], size)
-    found = replace(found, log_ratio=log_ratio, baseline=median(figure for day in pairs for _, figure in day))
+    found = replace(
+        found,
+        log_ratio=log_ratio,
+        baseline=median(figure for day in pairs for _, figure in day),
+        repeats=most([[Gauge(value) if value is not None else None for value in day] for day in days]),
+    )
     if not found.sufficient or periods(run) < WANTED:
         return _unsure(found), absolute.noise_floor
     rows: list[list[Pair]] = [[(Gauge(value), Gauge(figure)) for value, figure in day] for day in pairs]

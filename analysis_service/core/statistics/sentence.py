@@ -18,6 +18,7 @@ _WHY = {
     "high-noise": "the metric is too noisy to tell",
     "effect-near-margin": "the effect is too close to the margin to tell",
     "no-data": "there was no data to judge",
+    "frozen": "a value that stands still is no data",
     "bad-data": "too much of the data was unusable",
     "uncalibrated": "without history the noise is not known well enough to tell",
 }

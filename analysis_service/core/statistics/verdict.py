@@ -1,7 +1,8 @@
 """The verdict rule, folded over looks: FAIL, PASS or keep looking; at the deadline INCONCLUSIVE, and why.
 
 A verdict never comes from a point estimate. FAIL is sticky. A PASS stops blocking but the metric stays watched: harm
-shown later still fails it. Nothing passes at a look in which an arm was silent, however good it was before.
+shown later still fails it. Nothing passes at a look in which an arm was silent or stood still, however good it was
+before.
 """
 
 import math
@@ -10,11 +11,12 @@ from typing import Literal
 import msgspec
 
 from .evidence import FLOOR_FILLS_MARGIN, Evidence
+from .frozen import FROZEN, UNCHANGED
 from .looks import Look
 from .plan import Plan
 
 Outcome = Literal["", "pass", "fail"]
-Reason = Literal["low-traffic", "high-noise", "effect-near-margin", "no-data", "bad-data", "uncalibrated"]
+Reason = Literal["low-traffic", "high-noise", "effect-near-margin", "no-data", "bad-data", "uncalibrated", "frozen"]
 
 EMPTY_IN_A_ROW = 5  # looks in which only stable has data: routing or discovery is broken
 BAD_SHARE = 0.2  # of looks with unusable data, beyond which nothing passes
@@ -33,6 +35,7 @@ class VerdictState(msgspec.Struct, frozen=True, omit_defaults=True):
     bad: int = 0
     empty_in_a_row: int = 0
     longest_empty: int = 0
+    frozen: bool = False  # an arm stood still at this look
 
 
 def harm_of(plan: Plan, evidence: Evidence) -> float:
@@ -42,7 +45,9 @@ def harm_of(plan: Plan, evidence: Evidence) -> float:
 def step(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> VerdictState:
     """The verdict after `look`, whose evidence is folded in already."""
     harm, safety = harm_of(plan, evidence), evidence.log_e_safety
-    empty = state.empty_in_a_row + 1 if look.canary is None and look.stable is not None else 0
+    frozen = FROZEN in look.flags
+    silent = look.canary is None and look.stable is not None and not frozen
+    empty = state.empty_in_a_row + 1 if silent else 0
     bad = state.bad + (1 if any(flag.startswith(BAD_PREFIX) for flag in look.flags) else 0)
     looks = state.looks + 1
     enough = min(evidence.canary_total, evidence.stable_total or evidence.canary_total) >= plan.min_samples
@@ -68,11 +73,14 @@ def step(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> Ver
         bad=bad,
         empty_in_a_row=empty,
         longest_empty=max(state.longest_empty, empty),
+        frozen=frozen,
     )
 
 
 def _present(look: Look, evidence: Evidence) -> bool:
     """Whether every arm that the evidence speaks of still answers: what has died since is not safe."""
+    if FROZEN in look.flags or UNCHANGED in look.flags:
+        return False
     return look.canary is not None and (look.stable is not None or evidence.stable_total <= 0.0)
 
 
@@ -87,6 +95,8 @@ def share_elapsed(plan: Plan, look: Look) -> float:
 
 def why_undecided(plan: Plan, state: VerdictState, evidence: Evidence) -> Reason:
     """The one reason that a run without a verdict at its deadline is given."""
+    if state.frozen:
+        return "frozen"
     if evidence.used == 0 or state.longest_empty >= EMPTY_IN_A_ROW:
         return "no-data"
     if state.bad > BAD_SHARE * max(state.looks, 1):

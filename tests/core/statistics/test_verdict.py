@@ -9,6 +9,7 @@ import pytest
 
 from analysis_service.core.statistics import budget, forecast, sentence
 from analysis_service.core.statistics.evidence import FLOOR_FILLS_MARGIN, Evidence
+from analysis_service.core.statistics.frozen import FROZEN, UNCHANGED
 from analysis_service.core.statistics.looks import Counts, Look
 from analysis_service.core.statistics.plan import Margin, Plan
 from analysis_service.core.statistics.verdict import VerdictState, step, why_undecided
@@ -90,6 +91,19 @@ def test_nothing_passes_while_an_arm_is_silent(
     at = Look(number, START, data if canary else None, data if stable else None)
     given = evidence(log_e_safety=9.0, stable_total=stable_total)
     assert step(PLAN, VerdictState(), at, given).outcome == outcome
+
+
+@pytest.mark.parametrize("flag", [FROZEN, UNCHANGED])
+def test_nothing_passes_while_an_arm_stands_still(flag: str) -> None:
+    """Nor while it has not changed for improbably long; what is dropped for it is no routing fault."""
+    state = VerdictState()
+    for number in range(5, 12):
+        at = Look(number, START, Counts(1.0, 100.0) if flag == UNCHANGED else None, Counts(1.0, 100.0), flags=(flag,))
+        state = step(PLAN, state, at, evidence(log_e_safety=9.0))
+        assert (state.outcome, state.longest_empty, state.frozen) == ("", 0, flag == FROZEN)
+    assert (why_undecided(PLAN, state, evidence()) == "frozen") == state.frozen
+    state = step(PLAN, state, look(12), evidence(log_e_safety=9.0))
+    assert (state.outcome, state.frozen) == ("pass", False)
 
 
 def test_bad_data_keeps_a_pass_back() -> None:
