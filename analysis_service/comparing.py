@@ -2,12 +2,13 @@
 
 A comparison is one measurement that is resumed at every look (core.compare). Its state is kept here between looks,
 and rebuilt from the stored looks where it is not: after a restart, and where another engine looked in between. Raw
-counters of the last look travel in the measurement's metadata, saved together with the look.
+counters of the last look travel in the measurement's metadata, saved together with the look. Its forecast is made
+between looks (foretelling).
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -25,6 +26,7 @@ from analysis_service.core.judge import CAUSES, NotAnswered, mark_error
 from analysis_service.core.model import Cause, Look, Measurement, Metric, Phase, Run
 from analysis_service.core.reconcile import Task
 from analysis_service.core.statistics.plan import Plan
+from analysis_service.foretelling import MOST_WAITING, Foretelling, Foretold
 from analysis_service.notes import FORECAST, LAST_LOOK, WAITING
 from analysis_service.settling import Settling, Slot, plan_for
 from analysis_service.stores.base import Page
@@ -38,6 +40,7 @@ T = TypeVar("T")
 
 KEPT_STATES = 20_000  # comparisons whose state is kept in memory; beyond that it is read from the store again
 PAGE = 500
+SOON = timedelta(seconds=1)  # after a look, for the first forecast
 FEW = 4  # looks that are judged on the loop, one after the other
 _IN_THREAD = frozenset({"group-sequential", "sequential-quantile", "sequential-ks", "sequential-mean"})
 
@@ -58,6 +61,7 @@ class _Held:
     setup: "Setup"
     state: "State"
     looked: str
+    foretold: Foretold
 
 
 @dataclass(slots=True)
@@ -67,13 +71,19 @@ class Comparer:
     asker: Asker
     clock: Clock
     settling: Settling = field(init=False)
+    foretelling: Foretelling = field(default_factory=Foretelling)
     _held: "OrderedDict[Slot, _Held]" = field(default_factory=OrderedDict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _foretelling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _warm: bool = False
 
     def __post_init__(self) -> None:
         self.settling = Settling(self.clock)
+
+    async def load(self) -> None:
+        """Import what weighs evidence, once; it takes a second. Before it is done nothing is weighed."""
+        if not self._warm:
+            await asyncio.to_thread(_load)
+            self._warm = True
 
     def check(self, union: Mapping[str, Any]) -> list[str]:
         """What is wrong with a resolved provider union, a comparison or not, as far as can be told without asking."""
@@ -110,6 +120,9 @@ class Comparer:
         """The measurement after one more look, or after its end; and the looks that were judged, the newest last."""
         now = self.clock.now()
         base = task.measurement or Measurement(Phase.RUNNING, task.ordinal, started_at=now)
+        later, base = _next_look(base)
+        if later is not None and now < later and task.op is not Op.TERMINATE:
+            return await self._between(run, task, metric, base, later, stored), ()
         try:
             held = await self._setup(run, task, metric, base, stored)
         except SpecError as error:
@@ -127,15 +140,15 @@ class Comparer:
             return await self._terminated(run, task, held, base), caught_up
         answered = await answers(self.asker, run, task, held.setup.spec, self.clock.wall())
         if isinstance(answered, NotAnswered):
-            measurement, looks = self._missed(run, task, held, base, answered, now)
+            measurement, looks = await self._missed(run, task, held, base, answered, now)
             return measurement, (*caught_up, *looks)
         from analysis_service.core.compare import state as fold
 
         since = (now - (base.started_at or now)).total_seconds()
         judged = fold.is_judged(held.setup, held.state, since)
         if judged and not fold.is_whole(held.setup, held.state):
-            state = await self._rebuilt(run, task, held.setup, held.looked, stored)
-            held = _Held(held.provider, held.setup, state, held.looked)
+            state, _ = await self._rebuilt(run, task, held.setup, held.looked, stored)
+            held = _Held(held.provider, held.setup, state, held.looked, held.foretold)
         measurement, looks = await self._looked(run, task, metric, held, base, answered, now, judged=judged)
         return measurement, (*caught_up, *looks)
 
@@ -150,6 +163,9 @@ class Comparer:
 
         now = self.clock.now()
         base = task.measurement or Measurement(Phase.RUNNING, task.ordinal, started_at=now)
+        later, base = _next_look(base)
+        if later is not None and now < later:
+            return replace(base, resume_at=later), ()
         if WAITING in base.metadata:
             metric = task.metric.metric
             spec = parse(comparison_of(metric.provider) or {}, task.metric.interval)
@@ -176,29 +192,56 @@ class Comparer:
         *,
         judged: bool,
     ) -> tuple[Measurement, tuple[Look, ...]]:
-        from analysis_service.core.compare import foresight, looking
+        from analysis_service.core.compare import looking
 
-        setup, spec = held.setup, held.setup.spec
+        setup, spec, foretold = held.setup, held.setup.spec, held.foretold
         started = base.started_at or at
-        known = notes.outlook(base.metadata)
         found = await self._judge(
-            lambda: looking.look(setup, metric, held.state, notes.memory(base), readings, started, at, known),
+            lambda: looking.look(setup, metric, held.state, notes.memory(base), readings, started, at),
             heavy=(spec.once and judged) or spec.test in _IN_THREAD,
-            foretells=foresight.is_due(known, held.state.looks + 1),
         )
         metadata = {**notes.with_plan(base.metadata, setup.plan), READINGS: interval.dump(found.memory)}
         slot = (run.id, task.name, task.ordinal)
         if found.state is None or found.look is None or found.ending is None:
+            self.foretelling.consider(foretold, setup, (None,))
+            await self.foretelling.settled(foretold, self.settling.grace_seconds)
             self._hold(slot, held)
-            metadata |= notes.forecast(setup, found.outlook)
+            metadata = notes.with_forecast(setup, metadata, foretold.known)
             return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
-        metadata = notes.told(setup, metadata, found, found.look)
+        metadata = notes.told(metadata, found, found.look)
         ending = found.ending
+        self.foretelling.consider(foretold, setup, (found.state,))
+        if ending.phase is not Phase.RUNNING or self.foretelling.at_once:
+            await self.foretelling.finished(foretold, setup)
+        metadata = notes.with_forecast(setup, metadata, foretold.known)
         if ending.phase is Phase.RUNNING:
-            self._hold(slot, _Held(held.provider, setup, found.state, metadata[LAST_LOOK]))
-            return self._running(task, spec, base, started, metadata, ending.value, ending.reason), (found.look,)
+            self._hold(slot, _Held(held.provider, setup, found.state, metadata[LAST_LOOK], foretold))
+            measurement = self._running(task, spec, base, started, metadata, ending.value, ending.reason)
+            return self._soon(measurement, foretold), (found.look,)
         self._held.pop(slot, None)
         return _ended(base, ending, metadata, self.clock.now()), (found.look,)
+
+    def _soon(self, measurement: Measurement, foretold: Foretold) -> Measurement:
+        """Resumed before the next look, once, if its first forecast may be there by then; others come with looks."""
+        now, later = self.clock.now(), measurement.resume_at
+        begins = foretold.work is not None and foretold.known is None and not foretold.awaited
+        if not begins or later is None or later - now < 3 * SOON:
+            return measurement
+        foretold.awaited = True
+        metadata = {**measurement.metadata, notes.NEXT_LOOK: later.isoformat()}
+        return replace(measurement, metadata=metadata, resume_at=now + SOON)
+
+    async def _between(
+        self, run: Run, task: Task, metric: Metric, base: Measurement, later: datetime, stored: StoredLooks
+    ) -> Measurement:
+        """No look: what has been foretold since the last one, if it has."""
+        held = await self._setup(run, task, metric, base, stored)
+        if isinstance(held, Spec):  # not after a look
+            return replace(base, resume_at=later)
+        await self.foretelling.settled(held.foretold, SOON.total_seconds())
+        self._hold((run.id, task.name, task.ordinal), held)
+        metadata = notes.with_forecast(held.setup, base.metadata, held.foretold.known)
+        return replace(base, metadata=metadata, reason=_with_forecast(base.reason, metadata), resume_at=later)
 
     def _running(
         self,
@@ -210,9 +253,6 @@ class Comparer:
         value: str,
         reason: str,
     ) -> Measurement:
-        forecast = metadata.get(FORECAST, "")
-        if forecast and reason and forecast not in reason:
-            reason = f"{reason.rstrip('.')}. {forecast}"
         return Measurement(
             Phase.RUNNING,
             task.ordinal,
@@ -220,7 +260,7 @@ class Comparer:
             started_at=started,
             resume_at=schedule.next_look(started, spec.interval, spec.max_duration, self.clock.now()),
             metadata=metadata,
-            reason=reason,
+            reason=_with_forecast(reason, metadata),
         )
 
     # looks before the settings are known
@@ -237,7 +277,7 @@ class Comparer:
         stored: StoredLooks,
     ) -> tuple[Measurement, tuple[Look, ...]]:
         """A look while the look-back takes its time: it waits, with those before it, until it can be judged."""
-        from analysis_service.core.compare import foresight, looking, waiting
+        from analysis_service.core.compare import looking, waiting
         from analysis_service.core.compare import state as fold
 
         kept = waiting.load(base.metadata.get(WAITING, ""))
@@ -260,9 +300,10 @@ class Comparer:
         if look is None:
             plan = await self.settling.learnt(run, task, spec)
             if plan is not None:
-                setup = fold.Setup(task.name, spec, plan)
-                outlook = await self._judge(lambda: foresight.foresee(setup, None), heavy=True, foretells=True)
-                metadata |= notes.forecast(setup, outlook)
+                setup, foretold = fold.Setup(task.name, spec, plan), Foretold()
+                self.foretelling.consider(foretold, setup, (None,))
+                await self.foretelling.settled(foretold, self.settling.grace_seconds)
+                metadata = notes.with_forecast(setup, metadata, foretold.known)
             return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
         metadata[WAITING] = waiting.dump((*kept, look))
         taken = f"{len(kept) + 1} look{'s' if kept else ''} taken"
@@ -273,30 +314,28 @@ class Comparer:
         self, task: Task, metric: Metric, held: _Held, base: Measurement
     ) -> tuple[_Held, Measurement, tuple[Look, ...]]:
         """The comparison and its measurement once the looks that waited are judged; and these looks."""
-        from analysis_service.core.compare import foresight, waiting
+        from analysis_service.core.compare import waiting
 
         looks = waiting.load(base.metadata.get(WAITING, ""))
         if not looks:
             return held, base, ()
-        setup = held.setup
-        known = notes.outlook(base.metadata)
-        state, kept, last = await self._judge(
-            lambda: waiting.judged(setup, metric, held.state, looks, known),
-            heavy=len(looks) > FEW,
-            foretells=foresight.is_due(known, held.state.looks + 1),
-        )
-        metadata = notes.with_plan(base.metadata, setup.plan)
+        setup, foretold = held.setup, held.foretold
+        found = await self._judge(lambda: waiting.judge(setup, metric, held.state, looks), heavy=len(looks) > FEW)
+        self.foretelling.consider(foretold, setup, found.judged)
+        last, metadata = found.last, notes.with_plan(base.metadata, setup.plan)
         del metadata[WAITING]
-        metadata = notes.told(setup, metadata, last, kept[-1])
+        metadata = notes.told(metadata, last, found.looks[-1])
         if last is not None and last.decided and last.ending is not None:
-            return held, _ended(base, last.ending, metadata, self.clock.now()), tuple(kept)
+            await self.foretelling.finished(foretold, setup)
+            metadata = notes.with_forecast(setup, metadata, foretold.known)
+            return held, _ended(base, last.ending, metadata, self.clock.now()), found.looks
         value = last.ending.value if last is not None and last.ending is not None else base.value
-        after = _Held(held.provider, setup, state, metadata[LAST_LOOK])
-        return after, replace(base, value=value, metadata=metadata), tuple(kept)
+        after = _Held(held.provider, setup, found.state, metadata[LAST_LOOK], foretold)
+        return after, replace(base, value=value, metadata=metadata), found.looks
 
     # a look whose query failed
 
-    def _missed(
+    async def _missed(
         self, run: Run, task: Task, held: _Held, base: Measurement, lost: NotAnswered, at: datetime
     ) -> tuple[Measurement, tuple[Look, ...]]:
         from analysis_service.core.compare import looking
@@ -305,6 +344,9 @@ class Comparer:
         measurement = self._without_answer(task, base, lost.message, cause, at)
         look = looking.missed(held.state.looks, f"{lost.kind}: {lost.message}", base.started_at or at, at)
         metadata = notes.with_plan(measurement.metadata, held.setup.plan) | notes.counted(look)
+        if measurement.done:
+            await self.foretelling.finished(held.foretold, held.setup)
+        metadata = notes.with_forecast(held.setup, metadata, held.foretold.known)
         slot = (run.id, task.name, task.ordinal)
         self._hold(slot, held)
         self._count_missed(slot, held.looked, look, metadata[LAST_LOOK], done=measurement.done)
@@ -317,7 +359,7 @@ class Comparer:
         held = self._held.pop(slot, None)
         if held is not None and held.looked == before and not done:
             state = fold.missed(held.state, fold.look_of(look))
-            self._hold(slot, _Held(held.provider, held.setup, state, mark))
+            self._hold(slot, _Held(held.provider, held.setup, state, mark, held.foretold))
 
     def _without_answer(self, task: Task, base: Measurement, message: str, cause: Cause, at: datetime) -> Measurement:
         from analysis_service.core.compare.telling import missed_text
@@ -349,7 +391,9 @@ class Comparer:
 
         ending = await self._judge(judged, heavy=held.setup.spec.test in _IN_THREAD)
         self._held.pop((run.id, task.name, task.ordinal), None)
-        return replace(_ended(base, ending, base.metadata, self.clock.now()), message=telling.TERMINATED)
+        await self.foretelling.finished(held.foretold, held.setup)
+        metadata = notes.with_forecast(held.setup, base.metadata, held.foretold.known)
+        return replace(_ended(base, ending, metadata, self.clock.now()), message=telling.TERMINATED)
 
     # what lies between looks
 
@@ -360,9 +404,7 @@ class Comparer:
 
         Raises SpecError, StoreError.
         """
-        if not self._warm:
-            await asyncio.to_thread(_load)  # numpy takes its time, once
-            self._warm = True
+        await self.load()
         from analysis_service.core.compare import state as fold
 
         slot = (run.id, task.name, task.ordinal)
@@ -379,7 +421,7 @@ class Comparer:
         if plan is None:
             return spec
         if held is not None and held.looked == looked:
-            return _Held(metric.provider, fold.Setup(task.name, spec, plan), held.state, looked)
+            return _Held(metric.provider, fold.Setup(task.name, spec, plan), held.state, looked, held.foretold)
         return await self._held_for(run, task, metric, spec, base, plan, stored)
 
     async def _held_for(
@@ -388,44 +430,54 @@ class Comparer:
         from analysis_service.core.compare import state as fold
 
         setup, looked = fold.Setup(task.name, spec, plan), base.metadata.get(LAST_LOOK, "")
-        return _Held(metric.provider, setup, await self._rebuilt(run, task, setup, looked, stored), looked)
+        state, first = await self._rebuilt(run, task, setup, looked, stored)
+        foretold = Foretold(notes.outlook(base.metadata))
+        self.foretelling.consider(foretold, setup, first)  # a forecast that was not noted is made again
+        return _Held(metric.provider, setup, state, looked, foretold)
 
-    async def _rebuilt(self, run: Run, task: Task, setup: "Setup", looked: str, stored: StoredLooks) -> "State":
-        """The whole state, from the looks as they were saved."""
+    async def _rebuilt(
+        self, run: Run, task: Task, setup: "Setup", looked: str, stored: StoredLooks
+    ) -> "tuple[State, list[State]]":
+        """The whole state, from the looks as they were saved; and those after the first of them."""
         from analysis_service.core.compare import state as fold
 
         if not looked:
-            return fold.begin(setup)
+            return fold.begin(setup), []
         page = await stored(run.id, task.name, task.ordinal, PAGE)
         looks = list(page.items)
         while page.next_key:
             page = await stored(run.id, task.name, task.ordinal, PAGE, page.next_key)
             looks += page.items
-        return await asyncio.to_thread(fold.rebuild, setup, looks)
+        return await asyncio.to_thread(_rebuild, setup, looks)
 
     def _hold(self, slot: tuple[str, str, int], held: _Held) -> None:
         from analysis_service.core.compare import state as fold
 
-        self._held[slot] = _Held(held.provider, held.setup, fold.shortened(held.setup, held.state), held.looked)
+        state = fold.shortened(held.setup, held.state)
+        self._held[slot] = _Held(held.provider, held.setup, state, held.looked, held.foretold)
         self._held.move_to_end(slot)
         if len(self._held) > KEPT_STATES:
             self._held.popitem(last=False)
 
-    async def _judge(self, work: Callable[[], T], *, heavy: bool, foretells: bool = False) -> T:
-        """Weighing one look holds the loop for well under a millisecond; many at once take turns with all else.
-
-        A forecast takes some milliseconds, and many may be due at once: one thread at a time makes them, since each
-        more would let the loop wait longer for the interpreter.
-        """
-        if foretells:
-            async with self._foretelling:
-                return await asyncio.to_thread(work)
+    async def _judge(self, work: Callable[[], T], *, heavy: bool) -> T:
+        """Weighing one look holds the loop for well under a millisecond; many at once take turns with all else."""
         if heavy:
             return await asyncio.to_thread(work)
         async with self._turn:
             result = work()
             await asyncio.sleep(0)
         return result
+
+
+def _rebuild(setup: "Setup", looks: "Sequence[Look]") -> "tuple[State, list[State]]":
+    from analysis_service.core.compare import state as fold
+
+    first: list[State] = []
+    state = fold.begin(setup)
+    for state, look in fold.rebuilding(setup, looks):
+        if not look.missed and len(first) < MOST_WAITING:
+            first.append(state)
+    return state, first
 
 
 def _load() -> None:
@@ -446,6 +498,19 @@ def _ended(base: Measurement, ending: "telling.Ending", metadata: Mapping[str, s
         reason=ending.reason,
         cause=ending.cause,
     )
+
+
+def _with_forecast(reason: str, metadata: Mapping[str, str]) -> str:
+    forecast = metadata.get(FORECAST, "")
+    return f"{reason.rstrip('.')}. {forecast}" if forecast and reason and forecast not in reason else reason
+
+
+def _next_look(base: Measurement) -> tuple[datetime | None, Measurement]:
+    """When the next look is due, if the measurement was to be resumed before it; and the measurement without that."""
+    later = notes.next_look(base.metadata)
+    if later is None:
+        return None, base
+    return later, replace(base, metadata={k: v for k, v in base.metadata.items() if k != notes.NEXT_LOOK})
 
 
 def _first(task: Task, spec: Spec) -> str:

@@ -169,6 +169,7 @@ async def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then drain. Returns the exit code."""
     stop = Stop()
     parts = await compose(settings, stop.disk_failed)
+    parts.engine.measurer.comparer.foretelling.foresee = parts.apart.foresee
     spare_the_collector()
     try:
         return await _serve(settings, parts, stop)
@@ -215,6 +216,7 @@ async def _serve(settings: Settings, parts: Parts, stop: "Stop") -> int:
         tls=settings.tls_certificate is not None,
         version=importlib.metadata.version("tidegate"),
     )
+    await engine.measurer.comparer.load()  # while there is little to hold up
     gc.collect()
     gc.freeze()  # what is here now stays: full collections need not walk it again and again
     await stop.wait()

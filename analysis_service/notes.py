@@ -4,6 +4,7 @@ The metadata are saved together with the look, so what stands there belongs to i
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,8 +24,11 @@ WAITING = "compare.waiting"  # looks taken before the settings were known
 LAST_LOOK = "compare.lastLook"  # number and time of the last look: says which state belongs to it
 FORECAST = "forecast"  # what the comparison can find in its time, in words
 OUTLOOK = "compare.forecast"  # the same as data
+NEXT_LOOK = "compare.nextLook"  # when the next look is due, while the measurement is resumed before it for its forecast
 GUARANTEE = "guarantee"
 SAMPLE_RATIO = "sampleRatio"  # whether routing delivers the configured share, as of the last look
+
+_encode = msgspec.json.Encoder().encode
 
 
 def memory(base: Measurement) -> interval.Memory:
@@ -43,12 +47,11 @@ def with_plan(metadata: Mapping[str, str], plan: Plan) -> dict[str, str]:
     return {**metadata} if PLAN in metadata else {PLAN: msgspec.json.encode(plan).decode(), **metadata}
 
 
-def told(setup: "Setup", metadata: Mapping[str, str], found: "Looked | None", newest: Look) -> dict[str, str]:
+def told(metadata: Mapping[str, str], found: "Looked | None", newest: Look) -> dict[str, str]:
     """The metadata after a look. found: what the last look that was not missed came to; newest: the last of all."""
     after = {**metadata, **counted(newest)}
     if found is not None:
         after |= {GUARANTEE: found.guarantee, **({SAMPLE_RATIO: found.sample_ratio} if found.sample_ratio else {})}
-        after |= forecast(setup, found.outlook)
     return after
 
 
@@ -61,12 +64,14 @@ def number(mark: str) -> int:
     return int(mark.split()[0]) if mark else 0
 
 
-def forecast(setup: "Setup", outlook: "Outlook | None") -> dict[str, str]:
+def with_forecast(setup: "Setup", metadata: Mapping[str, str], outlook: "Outlook | None") -> dict[str, str]:
+    """With the newest forecast, as data and in words."""
     from analysis_service.core.compare import foresight
 
-    if outlook is None:
-        return {}
-    return {FORECAST: foresight.told(setup, outlook), OUTLOOK: msgspec.json.encode(outlook).decode()}
+    data = _encode(outlook).decode() if outlook is not None else ""
+    if outlook is None or metadata.get(OUTLOOK) == data:
+        return {**metadata}
+    return {**metadata, FORECAST: foresight.told(setup, outlook), OUTLOOK: data}
 
 
 def outlook(metadata: Mapping[str, str]) -> "Outlook | None":
@@ -76,6 +81,11 @@ def outlook(metadata: Mapping[str, str]) -> "Outlook | None":
     return msgspec.json.decode(text, type=Outlook) if text else None
 
 
+def next_look(metadata: Mapping[str, str]) -> datetime | None:
+    text = metadata.get(NEXT_LOOK, "")
+    return datetime.fromisoformat(text) if text else None
+
+
 def at_end(metadata: Mapping[str, str]) -> dict[str, str]:
     """Without what only the next look would need."""
-    return {key: text for key, text in metadata.items() if key not in (READINGS, WAITING)}
+    return {key: text for key, text in metadata.items() if key not in (READINGS, WAITING, NEXT_LOOK)}

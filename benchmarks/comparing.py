@@ -193,6 +193,8 @@ async def phase(
         measurer = Measurer(Asker(lambda _name: backend, Secrets([]), clock, telemetry), clock)
         engine = Engine(store, measurer, clock, telemetry, owner="bench")
         apart = Apart()
+        measurer.comparer.foretelling.foresee = apart.foresee  # as `tidegate serve` does, and
+        await measurer.comparer.load()
         serving = asyncio.create_task(engine.serve())
         await asyncio.sleep(0.3)
         began = time.monotonic()

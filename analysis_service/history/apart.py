@@ -1,9 +1,11 @@
-"""Look-backs are learnt from in a process of their own, so that the service's loop never waits for the interpreter.
+"""Look-backs are learnt from, and forecasts made, in processes of their own: the loop never waits for the interpreter.
 
-Learning is seconds of Python: in a thread it would hold up every look of every run, by the fifth of a second. A child
-is begun with the first question and told one after the other; it ends when it is idle, and with its parent, whose end
-of the pipe it reads. (Workers of concurrent.futures outlive a parent that is killed: each holds both ends of the queue
-it waits on.) Where no child can be had the work is done in the thread that asks.
+Learning is seconds of Python: in a thread it would hold up every look of every run, by the fifth of a second. Forecasts
+are milliseconds, but thousands of them; a turn of the loop takes the interpreter several times over, and each time it
+waits up to 5 ms for a thread that has it, longer where that thread waits for a core. A child is begun with the first
+question and told one after the other; it ends when it is idle, and with its parent, whose end of the pipe it reads.
+(Workers of concurrent.futures outlive a parent that is killed: each holds both ends of the queue it waits on.) Where no
+child can be had the work is done in the thread that asks.
 """
 
 import os
@@ -14,7 +16,9 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 import msgspec
@@ -23,6 +27,8 @@ from analysis_service.history.calibrating import Past, learn
 from analysis_service.history.season import Days
 
 if TYPE_CHECKING:
+    from analysis_service.core.compare.state import Setup, State
+    from analysis_service.core.statistics.outlook import Outlook
     from analysis_service.core.statistics.plan import Calibration
 
 IDLE_SECONDS = 300.0  # after which a child gives its memory back
@@ -36,8 +42,20 @@ def workers() -> int:
     return max(1, min((os.cpu_count() or 1) - 1, MOST_WORKERS))
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a forecast follows from: see `foresight.after`."""
+
+    setup: "Setup"
+    states: "tuple[State | None, ...]"
+    known: "Outlook | None"
+
+
 class Apart:
-    """`learn` in a child: one for each thread that asks. Blocking. Anything learnt is the same as without."""
+    """`learn` and `foresight.after` in a child: one for each thread that asks. Blocking.
+
+    What they answer is the same as without.
+    """
 
     def __init__(self, command: tuple[str, ...] = ()) -> None:
         self._command = command or _command()
@@ -49,17 +67,20 @@ class Apart:
     def __call__(self, past: Past | Days) -> "Calibration":
         from analysis_service.core.statistics.plan import Calibration
 
-        question = pickle.dumps(past, protocol=pickle.HIGHEST_PROTOCOL)
-        for _ in range(2):  # a child that had gone idle ends while it is asked
-            child = self._child()
-            if child is None:
-                break
-            answer = _ask(child, question)
-            self._back(child, alive=answer is not None)
-            if answer is not None:
-                return msgspec.json.decode(answer, type=Calibration)
+        answer = self._answer(past)
+        if answer is not None:
+            return msgspec.json.decode(answer, type=Calibration)
         # at the end nobody waits for what would be learnt, and everybody for the thread
         return Calibration() if self._closed else learn(past)
+
+    def foresee(self, setup: "Setup", states: "Sequence[State | None]", known: "Outlook | None") -> "Outlook | None":
+        from analysis_service.core.compare import foresight
+        from analysis_service.core.statistics.outlook import Outlook
+
+        answer = self._answer(Ahead(setup, tuple(states), known))
+        if answer is not None:
+            return msgspec.json.decode(answer, type=Outlook | None)
+        return known if self._closed else foresight.after(setup, states, known)
 
     def close(self) -> None:
         """Ends the children, also those at work."""
@@ -71,6 +92,19 @@ class Apart:
             child.kill()
         for child in children:
             _end(child)
+
+    def _answer(self, question: Past | Days | Ahead) -> bytes | None:
+        """None where no child can be had."""
+        asked = pickle.dumps(question, protocol=pickle.HIGHEST_PROTOCOL)
+        for _ in range(2):  # a child that had gone idle ends while it is asked
+            child = self._child()
+            if child is None:
+                return None
+            answer = _ask(child, asked)
+            self._back(child, alive=answer is not None)
+            if answer is not None:
+                return answer
+        return None
 
     def _child(self) -> "subprocess.Popen[bytes] | None":
         with self._lock:
@@ -149,4 +183,12 @@ def child() -> None:
             question = _read(asked)
             if question is None:
                 return
-            _write(answers, msgspec.json.encode(learn(pickle.loads(question))))  # noqa: S301 from our parent
+            _write(answers, msgspec.json.encode(_found(pickle.loads(question))))  # noqa: S301 from our parent
+
+
+def _found(question: Past | Days | Ahead) -> "Calibration | Outlook | None":
+    if not isinstance(question, Ahead):
+        return learn(question)
+    from analysis_service.core.compare import foresight
+
+    return foresight.after(question.setup, question.states, question.known)

@@ -112,6 +112,7 @@ async def replay(
     measurer = Measurer(asker, clock)
     measurer.comparer.settling.calibrate = calibrate
     measurer.comparer.settling.grace_seconds = math.inf  # a clock that jumps must not outrun the look-back
+    measurer.comparer.foretelling.at_once = True  # nor the forecasts
     run = Run(id="replay", namespace="default", name="replay", spec=spec, created_at=start)
     kept: dict[tuple[str, int], list[Look]] = {}
 

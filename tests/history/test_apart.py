@@ -1,4 +1,4 @@
-"""Learning in a process of its own: the same answer, and none of its troubles is anybody else's."""
+"""Learning and foreseeing in a process of its own: the same answer, and none of its troubles is anybody else's."""
 
 import asyncio
 import math
@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis_service.core.compare.spec import parse
+from analysis_service.core.compare import foresight, state
+from analysis_service.core.compare.spec import parse, plan_of
+from analysis_service.core.statistics.looks import Counts, Look
 from analysis_service.core.statistics.plan import Calibration
 from analysis_service.history import apart
 from analysis_service.history.base import Frame, Series
@@ -80,6 +82,40 @@ def test_a_child_learns_the_same_and_is_used_again(children: apart.Apart, past: 
     assert pids(children) == []
 
 
+@pytest.fixture(scope="module")
+def ahead() -> apart.Ahead:
+    """Four looks of counts, the first of them considered already."""
+    query = {"prometheus": {"query": 'n{h="{{arm.h}}"}'}}
+    written = {
+        "arms": {"canary": {"h": "c"}, "stable": {"h": "s"}},
+        "counts": {"events": query, "totals": query},
+        "margin": {"relative": 0.5},
+        "maxDuration": "20m",
+    }
+    spec = parse(written, MINUTE)
+    setup = state.Setup("errors", spec, plan_of(spec, 1.0))
+    now, states = state.begin(setup), []
+    for number in range(1, 5):
+        now, _ = state.step(setup, now, Look(number, END, Counts(2.0 + number, 300.0), Counts(20.0, 2700.0)))
+        states.append(now)
+    return apart.Ahead(setup, tuple(states[1:]), foresight.foresee(setup, states[0]))
+
+
+def test_a_child_foresees_the_same(children: apart.Apart, ahead: apart.Ahead) -> None:
+    expected = foresight.after(ahead.setup, ahead.states, ahead.known)
+    assert expected is not None
+    assert expected.points == 3
+    assert children.foresee(ahead.setup, ahead.states, ahead.known) == expected
+    assert children.foresee(ahead.setup, (None,), None) is None  # without history
+    (child,) = pids(children)
+    os.kill(child, signal.SIGKILL)
+    assert gone(child)
+    assert children.foresee(ahead.setup, ahead.states, ahead.known) == expected
+    children.close()
+    assert children.foresee(ahead.setup, ahead.states, ahead.known) == ahead.known
+    assert pids(children) == []
+
+
 def test_work_that_is_under_way_at_the_end_holds_up_nobody(past: Past) -> None:
     slow = (sys.executable, "-c", "import time; time.sleep(60)")
     children = apart.Apart(slow)
@@ -108,9 +144,12 @@ def test_a_child_that_is_killed_is_replaced(children: apart.Apart, past: Past) -
         ("/no/such/python",),
     ],
 )
-def test_where_no_child_can_be_had_it_is_done_here(command: tuple[str, ...], past: Past) -> None:
+def test_where_no_child_can_be_had_it_is_done_here(command: tuple[str, ...], past: Past, ahead: apart.Ahead) -> None:
     children = apart.Apart(command)
     assert children(past) == learn(past)
+    assert children.foresee(ahead.setup, ahead.states, ahead.known) == foresight.after(
+        ahead.setup, ahead.states, ahead.known
+    )
     assert pids(children) == []
     children.close()
 

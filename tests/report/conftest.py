@@ -115,7 +115,7 @@ def compare(
             look = replace(look, weight_percent=weights[min(i, len(weights)) - 1])
         state, told = step(setup, state, look)
         kept.append(stored(look, told))
-        outlook = foresight.renewed(setup, state, outlook)
+        outlook = foresight.after(setup, (state,), outlook)
         if told is not None:
             ending = after_look(setup, metric, told, over=i == last)
             if ending.phase.done and until == "verdict":

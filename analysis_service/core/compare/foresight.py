@@ -1,11 +1,11 @@
 """What a comparison will be able to say: before its first look from the look-back, without one from its first looks.
 
-    outlook = foresee(setup, None)               # before the first look
-    outlook = renewed(setup, state, outlook)     # after every look
+    outlook = after(setup, [None], None)            # before the first look
+    outlook = after(setup, [state, ...], outlook)   # after looks, one or many
     text = told(setup, outlook)
 
 A forecast from history stands. One from looks is made anew while they are few (`is_due`), and then stands, too: it says
-what was to be expected, and the looks say what came.
+what was to be expected, and the looks say what came. It follows from the looks, and not from when it is made.
 """
 
 import math
@@ -34,24 +34,36 @@ from analysis_service.core.statistics.t_test import TState
 
 SETTLED = 9  # looks of its own after which a forecast is not made anew
 _GROWTH = 3  # it is made anew when it could rest on so many times as many
-_PATIENCE = 60  # looks after which no first forecast is made: by then what comes is seen
+PATIENCE = 60  # looks after which no first forecast is made: by then what comes is seen
 _SURE = 1e-6  # a forecast is never surer
 _UNSEEN = 0.5  # events taken to have happened where none did
 _ONE_ARM = frozenset({objective.NAME})
 _COUNTS = ONCE | {rate_ratio.NAME, odds_ratio.NAME, sprt.NAME}
 _GAUGES = ONCE | {t_test.NAME}
+_FORETOLD = {"counts": _COUNTS | _ONE_ARM, "gauge": _GAUGES}  # tests with a forecast; of histograms every one has
 
 
-def is_due(known: Outlook | None, looks: int) -> bool:
-    """Whether a forecast should be made after `looks` looks. known: the one there is."""
+def is_due(setup: Setup, state: State | None, known: Outlook | None) -> bool:
+    """Whether a forecast should be made. state: None before the first look. known: the forecast there is.
+
+    Takes a microsecond or two: where it says no, `after` would change nothing.
+    """
     if known is None:
-        return looks <= _PATIENCE
-    return known.basis == "looks" and known.points < SETTLED and looks >= _GROWTH * known.points
+        return (state is None or state.looks <= PATIENCE) and _may_speak(setup, state)
+    return (
+        state is not None
+        and known.basis == "looks"
+        and known.points < SETTLED
+        and state.looks >= _GROWTH * known.points
+    )
 
 
-def renewed(setup: Setup, state: State, known: Outlook | None) -> Outlook | None:
-    """The forecast after a look: the known one, or one made anew."""
-    return (foresee(setup, state) or known) if is_due(known, state.looks) else known
+def after(setup: Setup, states: Sequence[State | None], known: Outlook | None) -> Outlook | None:
+    """The forecast after these states, one after the other: the known one, or the last that was made anew."""
+    for state in states:
+        if is_due(setup, state, known):
+            known = foresee(setup, state) or known
+    return known
 
 
 def foresee(setup: Setup, state: State | None) -> Outlook | None:
@@ -59,7 +71,7 @@ def foresee(setup: Setup, state: State | None) -> Outlook | None:
 
     Takes a few milliseconds. Never raises for data.
     """
-    if setup.plan.planned_looks <= 0 or (setup.spec.season is not None and season.why_capped(setup.plan)):
+    if not _has_end(setup):
         return None
     calibration = setup.plan.calibration
     if calibration is not None and calibration.sufficient:
@@ -70,6 +82,21 @@ def foresee(setup: Setup, state: State | None) -> Outlook | None:
         return None
     found = _from_looks(setup, state)
     return replace(found, basis="looks", points=_used(state)) if found is not None else None
+
+
+def _has_end(setup: Setup) -> bool:
+    """Whether there is a time in which something could be found."""
+    return setup.plan.planned_looks > 0 and not (setup.spec.season is not None and season.why_capped(setup.plan))
+
+
+def _may_speak(setup: Setup, state: State | None) -> bool:
+    """False where `foresee` would have nothing to say, as far as that can be told at a glance."""
+    spec, calibration = setup.spec, setup.plan.calibration
+    if not _has_end(setup) or spec.test not in _FORETOLD.get(spec.shape, {spec.test}):
+        return False
+    if calibration is not None and calibration.sufficient:
+        return True
+    return state is not None and _used(state) >= (FEWEST if spec.shape == "gauge" else 1)
 
 
 def _from_history(setup: Setup, calibration: Calibration) -> Outlook | None:

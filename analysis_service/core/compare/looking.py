@@ -1,5 +1,6 @@
 """One look, from what both arms answered to what follows from it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,13 +12,13 @@ from analysis_service.core.compare.state import Setup, State
 from analysis_service.core.compare.telling import Ending
 from analysis_service.core.model import Look as StoredLook
 from analysis_service.core.model import Metric, Phase
-from analysis_service.core.statistics.looks import Counts, Gauge, Histogram, Look
-from analysis_service.core.statistics.outlook import Outlook
+from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram, Look
+from analysis_service.core.statistics.outlook_gauge import FEWEST
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """memory: for the next look. outlook: what can be found in the planned time, as far as it can be foretold.
+    """memory: for the next look.
 
     All else is None where these were the first readings of counters: no look yet.
     """
@@ -28,7 +29,6 @@ class Looked:
     ending: Ending | None = None
     guarantee: str = ""
     sample_ratio: str = ""
-    outlook: Outlook | None = None
 
     @property
     def decided(self) -> bool:
@@ -44,14 +44,13 @@ def look(
     readings: Readings,
     started: datetime,
     at: datetime,
-    known: Outlook | None = None,
 ) -> Looked:
-    """The look that was asked for at `at`. known: the forecast there is. Never raises for data."""
+    """The look that was asked for at `at`. Never raises for data."""
     memory, taken = take(setup.spec, memory, readings, before.looks + 1, started, at)
     if taken is None:
-        return Looked(memory, outlook=known if known is not None else foresight.foresee(setup, None))
+        return Looked(memory)
     over = schedule.is_over(started, setup.spec.max_duration, at)
-    return replace(judge(setup, metric, before, taken, known, over=over), memory=memory)
+    return replace(judge(setup, metric, before, taken, over=over), memory=memory)
 
 
 def take(
@@ -73,9 +72,7 @@ def take(
     )
 
 
-def judge(
-    setup: Setup, metric: Metric, before: State, taken: Look, known: Outlook | None = None, *, over: bool
-) -> Looked:
+def judge(setup: Setup, metric: Metric, before: State, taken: Look, *, over: bool) -> Looked:
     """What follows from a look that was taken. over: it is the last one."""
     if setup.spec.season is not None:
         taken = season.with_past(setup.plan, taken)
@@ -87,7 +84,6 @@ def judge(
         telling.after_look(setup, metric, told, over=over),
         telling.guarantee(setup.spec, told),
         telling.sample_ratio(told),
-        foresight.renewed(setup, after, known),
     )
 
 
@@ -100,19 +96,19 @@ def missed(before: int, why: str, started: datetime, at: datetime) -> StoredLook
 def warm_up() -> None:
     """Weigh something once with each usual test, so that tables and imports are there before the first real look."""
     moment = datetime(2000, 1, 1, tzinfo=UTC)
-    data: dict[str, Counts | Gauge | Histogram] = {
-        "counts": Counts(2.0, 9.0),
-        "gauge": Gauge(1.0),
-        "histogram": Histogram((1.0, 2.0), (3.0, 2.0, 1.0)),
+    data: dict[str, Callable[[float], ArmData]] = {  # what does not change is not weighed
+        "counts": lambda by: Counts(by, 9.0 * by),
+        "gauge": Gauge,
+        "histogram": lambda by: Histogram((1.0, 2.0), (30.0 * by, 20.0, 10.0)),
     }
-    for shape, value in data.items():
+    for shape, some in data.items():
         query = {"web": {"url": "{{arm.v}}"}}
         written = {shape: {EVENTS: query, TOTALS: query} if shape == "counts" else query}
         arms = {CANARY: {"v": "c"}, STABLE: {"v": "s"}}
         spec = parse({"arms": arms, "margin": {"relative": 0.5}, "maxDuration": "10s", **written}, timedelta(seconds=1))
         setup = Setup("", spec, plan_of(spec, 1.0))
         now = state.begin(setup)
-        for number in (1, 2, 3):
-            now, told = state.step(setup, now, Look(number, moment, value, value))
+        for number in range(1, FEWEST + 1):
+            now, told = state.step(setup, now, Look(number, moment, some(number), some(number**0.5)))
             telling.after_look(setup, Metric(""), told, over=True)
         foresight.foresee(setup, now)

@@ -4,6 +4,8 @@ A comparison is calibrated by a look-back, which may take its turn behind others
 once the settings are fixed they are judged one after the other, exactly as if each had been judged at once.
 """
 
+from dataclasses import dataclass
+
 import msgspec
 
 from analysis_service.core.compare import looking, state
@@ -12,7 +14,6 @@ from analysis_service.core.compare.state import Setup, State
 from analysis_service.core.model import Look as StoredLook
 from analysis_service.core.model import Metric
 from analysis_service.core.statistics.looks import Look
-from analysis_service.core.statistics.outlook import Outlook
 
 MOST = 60  # looks that wait
 
@@ -33,15 +34,20 @@ def with_missed(looks: tuple[Look, ...], missed: StoredLook) -> tuple[Look, ...]
     return (*looks, state.look_of(missed))
 
 
-def judged(
-    setup: Setup, metric: Metric, before: State, looks: tuple[Look, ...], known: Outlook | None
-) -> tuple[State, list[StoredLook], Looked | None]:
-    """(the state after them, each as it is stored, what the last of them that was no missed look came to).
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """state: after all of them. judged: after each that was no missed look. last: what the last of these came to."""
 
-    known: the forecast there is.
-    A verdict ends them: what was taken after it is dropped, as it would not have been taken.
-    """
+    state: State
+    judged: tuple[State, ...]
+    looks: tuple[StoredLook, ...]
+    last: Looked | None
+
+
+def judge(setup: Setup, metric: Metric, before: State, looks: tuple[Look, ...]) -> CaughtUp:
+    """A verdict ends them: what was taken after it is dropped, as it would not have been taken."""
     kept: list[StoredLook] = []
+    judged: list[State] = []
     last: Looked | None = None
     now = before
     for look in looks:
@@ -49,10 +55,11 @@ def judged(
             now = state.missed(now, look)
             kept.append(state.stored(look, None))
             continue
-        last = looking.judge(setup, metric, now, look, last.outlook if last is not None else known, over=False)
+        last = looking.judge(setup, metric, now, look, over=False)
         now = last.state or now
+        judged.append(now)
         if last.look is not None:
             kept.append(last.look)
         if last.decided:
             break
-    return now, kept, last
+    return CaughtUp(now, tuple(judged), tuple(kept), last)

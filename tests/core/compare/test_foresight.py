@@ -99,7 +99,7 @@ def test_before_the_first_look(given: Setup, begins: str) -> None:
     assert "four times in five; without any change the chance of ending Inconclusive is " in text
     assert "Warning" not in text
     # and it stands: looks do not change it
-    assert foresight.renewed(given, looked(given, 3), found) is found
+    assert foresight.after(given, (looked(given, 3),), found) is found
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_forecast_from_looks_is_made_anew_while_they_are_few() -> None:
     for number in range(1, 41):
         look = Look(number, EPOCH, data("counts", rng), data("counts", rng), elapsed_seconds=30.0 * number)
         state, _ = fold.step(given, state, look)
-        outlook = foresight.renewed(given, state, outlook)
+        outlook = foresight.after(given, (state,), outlook)
         assert outlook is not None
         points.append(outlook.points)
     assert list(dict.fromkeys(points)) == [1, 3, 9]
