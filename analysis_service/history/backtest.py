@@ -22,6 +22,7 @@ from analysis_service.core.model import Phase, RunSpec
 from analysis_service.core.prepare import Ready, prepare
 from analysis_service.core.statistics import placebo
 from analysis_service.core.statistics.looks import ArmData, Look
+from analysis_service.core.statistics.placebo_runs import EPOCH, Pair
 from analysis_service.core.statistics.plan import Calibration, Plan
 from analysis_service.core.statistics.registry import families
 from analysis_service.core.statistics.verdict import VerdictState, step
@@ -213,7 +214,7 @@ def _seasonal(
     return tallies
 
 
-def _windows(pairs: Sequence[Sequence[placebo.Pair]], size: int, most: int) -> list[tuple[Sequence[placebo.Pair], int]]:
+def _windows(pairs: Sequence[Sequence[Pair]], size: int, most: int) -> list[tuple[Sequence[Pair], int]]:
     """(pair, first look) of every run, spread evenly where there are too many."""
     found = [(rows, at) for rows in pairs for at in range(0, len(rows) - size + 1, size)]
     found.sort(key=lambda one: one[1])
@@ -222,13 +223,13 @@ def _windows(pairs: Sequence[Sequence[placebo.Pair]], size: int, most: int) -> l
     return [found[k * len(found) // most] for k in range(most)]
 
 
-def _judged(plan: Plan, rows: Sequence[placebo.Pair], effect: float) -> tuple[int, bool]:
+def _judged(plan: Plan, rows: Sequence[Pair], effect: float) -> tuple[int, bool]:
     """(look of FAIL or 0, passed). A run goes on after a pass: what it would have missed counts as found late."""
     family = families()[plan.test]
     state, verdict = family.start(plan), VerdictState()
     for number, (canary, stable) in enumerate(rows, start=1):
         data: ArmData | None = canary if effect == 1.0 or canary is None else worse(canary, effect, plan.direction)
-        look = Look(number, _EPOCH, data, stable, elapsed_seconds=plan.planned_seconds * number / max(len(rows), 1))
+        look = Look(number, EPOCH, data, stable, elapsed_seconds=plan.planned_seconds * number / max(len(rows), 1))
         state = family.update(plan, state, look)
         verdict = step(plan, verdict, look, family.assess(plan, state, interval=False))
         if verdict.outcome:
@@ -236,22 +237,19 @@ def _judged(plan: Plan, rows: Sequence[placebo.Pair], effect: float) -> tuple[in
     return verdict.failed_at, verdict.outcome == "pass"
 
 
-def _judged_once(name: str, spec: Spec, plan: Plan, rows: Sequence[placebo.Pair], effect: float) -> tuple[int, bool]:
+def _judged_once(name: str, spec: Spec, plan: Plan, rows: Sequence[Pair], effect: float) -> tuple[int, bool]:
     """(look of FAIL or 0, passed) of a test that is judged at planned looks, as `core.compare.state` folds it."""
     state, verdict = fixed.begin(), VerdictState()
     for number, (canary, stable) in enumerate(rows, start=1):
         data: ArmData | None = canary if effect == 1.0 or canary is None else worse(canary, effect, plan.direction)
         seconds = plan.planned_seconds * number / len(rows)
-        look = Look(number, _EPOCH, data, stable, elapsed_seconds=seconds)
+        look = Look(number, EPOCH, data, stable, elapsed_seconds=seconds)
         state = fixed.update(state, look)
         _, verdict = fixed.decide(name, spec, plan, state, verdict, look)
         state = fixed.judged(state, spec, look)
         if verdict.outcome:
             break
     return verdict.failed_at, verdict.outcome == "pass"
-
-
-_EPOCH = placebo.EPOCH
 
 
 async def _plain(

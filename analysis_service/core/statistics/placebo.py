@@ -7,8 +7,6 @@ stays, and how often the whole rule, run on them look by look, fails falsely. No
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from itertools import zip_longest
 
 import msgspec
 import numpy as np
@@ -25,10 +23,9 @@ from .calibration import (
 from .frozen import most
 from .histogram import common_edges, rebin
 from .histogram_calibration import calibrate_histograms
-from .looks import ArmData, Counts, Gauge, Histogram, Look
+from .looks import Counts, Gauge, Histogram
+from .placebo_runs import Pair, Row, allowing
 from .plan import Calibration, Plan, Repeats
-from .registry import families
-from .verdict import VerdictState, step
 
 Array = NDArray[np.float64]
 
@@ -37,10 +34,6 @@ OFFSET_ERRORS = 3.0  # standard errors beyond which an offset is no accident of 
 OFFSET_SPREAD = 2.0  # an offset seen once may be as much larger in the run: it wanders, or another pod is the slow one
 LONG_BLOCKS = (20, 40)  # looks; slow wandering shows in the means of blocks
 FEWEST_BLOCKS = 6
-MOST_LOOKS = 5000  # of all placebo runs together: a quarter of a second of work
-SHORTEST_RUN, USUAL_RUN = 10, 40  # looks of one placebo run, where the comparison plans none
-WIDENINGS = 6  # how often the noise is taken for half as much again before the metric is called uncalibrated
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def splits(pods: int, canary_pods: int, most: int = SPLITS) -> tuple[tuple[int, ...], ...]:
@@ -113,25 +106,6 @@ def lasting_offset(differences: Array, phi: float) -> float:
     return OFFSET_SPREAD * (max(offset, *halves) + error)
 
 
-Row = ArmData | None
-Pair = tuple[Row, Row]
-
-
-class Placebos(msgspec.Struct, frozen=True):
-    """How often the whole rule failed falsely on placebo runs. runs 0: there was not enough history for one."""
-
-    runs: int = 0
-    failed: int = 0
-
-    @property
-    def rate(self) -> float | None:
-        return self.failed / self.runs if self.runs else None
-
-    def too_many(self, alpha: float) -> bool:
-        """More than alpha and two standard errors: not to be blamed on chance."""
-        return self.runs > 0 and self.failed / self.runs > alpha + 2.0 * math.sqrt(alpha * (1.0 - alpha) / self.runs)
-
-
 def learn(pods: Sequence[Sequence[Row]], canary_pods: int, plan_with: Callable[[Calibration], Plan]) -> Calibration:
     """The calibration of one comparison from its stable version's look-back.
 
@@ -150,47 +124,8 @@ def learn(pods: Sequence[Sequence[Row]], canary_pods: int, plan_with: Callable[[
         return found
     floor = _floor(pods, canary_pods, log_ratio=found.log_ratio)
     found = msgspec.structs.replace(found, noise_floor=max(found.noise_floor, floor))
-    for widening in range(WIDENINGS + 1):
-        plan = plan_with(found)
-        placebos = run_placebos(plan, pairs)
-        found = msgspec.structs.replace(found, placebo_false_alarm=placebos.rate)
-        if not placebos.too_many(plan.alpha):
-            return found
-        if widening < WIDENINGS:
-            found = _wider(found)
-    return msgspec.structs.replace(found, points=min(found.points, REQUIRED_POINTS - 1))
-
-
-def run_placebos(plan: Plan, pairs: Sequence[Sequence[Pair]]) -> Placebos:
-    """The whole rule, look by look, on every stretch of every placebo pair, both ways round."""
-    family = families()[plan.test]
-    longest = max(len(rows) for rows in pairs)
-    size = min(max(plan.planned_looks or USUAL_RUN, SHORTEST_RUN), longest)
-    runs = failed = looks = 0
-    plan = msgspec.structs.replace(plan, planned_looks=size, planned_seconds=0.0)
-    for rows in _stretches(pairs, size):
-        if looks >= MOST_LOOKS:
-            break
-        state, verdict = family.start(plan), VerdictState()
-        for number, (canary, stable) in enumerate(rows, start=1):
-            look = Look(number, EPOCH, canary, stable)
-            state = family.update(plan, state, look)
-            verdict = step(plan, verdict, look, family.assess(plan, state, interval=False))
-            looks += 1
-            if verdict.outcome == "fail":
-                failed += 1
-                break
-        runs += 1
-    return Placebos(runs, failed)
-
-
-def _stretches(pairs: Sequence[Sequence[Pair]], size: int) -> Iterator[list[Pair]]:
-    """Stretches of `size` looks, first one of every pair, then the second of every pair, ..."""
-    cut = [[rows[at : at + size] for at in range(0, len(rows) - size + 1, size)] for rows in pairs]
-    for turn in zip_longest(*cut):
-        for rows in turn:
-            if rows is not None:
-                yield list(rows)
+    found, _, hold = allowing(found, plan_with, pairs, _wider)
+    return found if hold else msgspec.structs.replace(found, points=min(found.points, REQUIRED_POINTS - 1))
 
 
 def pairs_of(pods: Sequence[Sequence[Row]], canary_pods: int) -> Iterator[list[Pair]]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from .calibration import LONGEST_MEMORY, REQUIRED_POINTS, acf, autocorrelation, fences
 from .frozen import most
 from .looks import ABSURD, Gauge
-from .placebo import SHORTEST_RUN, USUAL_RUN, WIDENINGS, Pair, block_factor, memory_of, run_placebos
+from .placebo import block_factor, memory_of
+from .placebo_runs import SHORTEST_RUN, USUAL_RUN, Pair, allowing
 from .plan import Calibration, Plan
 
 Array = NDArray[np.float64]
@@ -96,16 +97,8 @@ def learn(days: Sequence[Day], run: Sequence[Day], plan_with: PlanWith) -> tuple
     if not found.sufficient or periods(run) < WANTED:
         return _unsure(found), absolute.noise_floor
     rows: list[list[Pair]] = [[(Gauge(value), Gauge(figure)) for value, figure in day] for day in pairs]
-    widened = 1.0
-    for widening in range(WIDENINGS + 1):
-        plan = plan_with(found)
-        placebos = run_placebos(plan, rows)
-        found = replace(found, placebo_false_alarm=placebos.rate)
-        if not placebos.too_many(plan.alpha):
-            return found, widened * absolute.noise_floor
-        if widening < WIDENINGS:
-            found, widened = _wider(found), 1.5 * widened
-    return _unsure(found), widened * absolute.noise_floor
+    found, widened, hold = allowing(found, plan_with, rows, _wider)
+    return found if hold else _unsure(found), 1.5**widened * absolute.noise_floor
 
 
 def _differences(day: Sequence[tuple[float, float]], *, log_ratio: bool) -> Array:

@@ -7,7 +7,8 @@ import pytest
 
 from analysis_service.core.statistics.histogram_calibration import calibrate_histogram, calibrate_histograms
 from analysis_service.core.statistics.looks import ArmData, Histogram
-from analysis_service.core.statistics.placebo import learn, pairs_of, run_placebos
+from analysis_service.core.statistics.placebo import learn, pairs_of
+from analysis_service.core.statistics.placebo_runs import run_placebos
 from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 
 EDGES = (25.0, 50.0, 100.0, 250.0, 500.0, 1000.0)

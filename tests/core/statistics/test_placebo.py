@@ -14,9 +14,9 @@ from analysis_service.core.statistics.placebo import (
     lasting_offset,
     learn,
     memory_of,
-    run_placebos,
     splits,
 )
+from analysis_service.core.statistics.placebo_runs import run_placebos
 from analysis_service.core.statistics.plan import Calibration, FailAt, Margin, Plan
 from analysis_service.core.statistics.registry import families
 from analysis_service.core.statistics.verdict import VerdictState, step
