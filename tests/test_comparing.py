@@ -424,9 +424,9 @@ def levels(kind: str, *, pods: int = 1) -> Source:
     return source
 
 
-def frozen(arm: str, at: float, until: float = math.inf) -> Source:
-    """Equal levels; one arm's exporter shows the same value for a while."""
-    alive = levels("same")
+def frozen(arm: str, at: float, until: float = math.inf, *, of: Source | None = None) -> Source:
+    """Equal arms; one arm's exporter shows the same values for a while."""
+    alive = of or levels("same")
 
     def source(query: str, seconds: float) -> Answer:
         return alive(query, at if query.startswith(arm) and at < seconds < until else seconds)
@@ -485,6 +485,15 @@ WHOLE: list[tuple[str, Source, Metric, Phase]] = [
     ("gauge safe", levels("same"), gauge(margin={"relative": 0.2}), SAFE),
     ("a canary frozen too early", frozen("canary", 450), gauge(margin={"relative": 0.2}, minBake=0.7), OPEN),
     ("a stable frozen until late", frozen("stable", 450, 900), gauge(margin={"relative": 0.2}, minBake=0.7), SAFE),
+    # counters that stand still are no traffic
+    ("frozen counters", frozen("canary", 95, of=traffic(0.04, 0.04)), comparison(maxDuration="10m"), OPEN),
+    ("frozen counters of stable", frozen("stable", 95, of=traffic(0.04, 0.04)), comparison(maxDuration="10m"), OPEN),
+    (
+        "frozen buckets",
+        frozen("canary", 35, of=delays(0.04)),
+        histogram(margin={"relative": 0.5}, maxDuration="5m"),
+        OPEN,
+    ),
     ("welch frozen", frozen("canary", 450), gauge(test="welch"), OPEN),
     ("pods harm", levels("higher", pods=5), gauge(margin={"relative": 0.1}), HARM),
     ("quantile harm", levels("higher", pods=20), gauge(test="sequential-quantile", failAt="noharm"), HARM),
