@@ -191,8 +191,3 @@ def as_json(message: Any) -> str:
 
     data = MessageToDict(message, always_print_fields_with_no_presence=False)
     return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
-
-
-def run_resource(run: str, namespace: str) -> str:
-    """A run's resource name from a resource name or a bare id."""
-    return run if "/" in run else f"namespaces/{namespace}/analysisRuns/{run}"

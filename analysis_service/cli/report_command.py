@@ -77,10 +77,10 @@ def _find(run: str, options: dict[str, Any]) -> "Found":
     client = opt.connect(options["server"], options["ca"], options["plaintext"])
     from analysis_service.api.convert import from_run
     from analysis_service.cli import kept
-    from analysis_service.cli.client import run_resource
+    from analysis_service.cli.which_run import run_resource
     from analysis_service.v1 import analysis_pb2 as pb
 
-    resource = run_resource(run, options["namespace"])
+    resource = run_resource(client, run, options["namespace"])
     found = from_run(client.call(client.stub.GetAnalysisRun, pb.GetAnalysisRunRequest(name=resource)))
     return run_file.found(kept.whole(client, resource, found), kept.looks(client, resource, found))
 

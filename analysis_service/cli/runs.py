@@ -80,12 +80,12 @@ def get(
     """One run, with the reason for everything. Exits with 0 whatever the verdict: `runs watch` is the gate."""
     client = opt.connect(server, ca, plaintext)
     from analysis_service.api.convert import from_run
-    from analysis_service.cli.client import run_resource
     from analysis_service.cli.output import write_out
     from analysis_service.cli.report import so_far
+    from analysis_service.cli.which_run import run_resource
     from analysis_service.v1 import analysis_pb2 as pb
 
-    name = run_resource(run, namespace)
+    name = run_resource(client, run, namespace)
     if measurements:
         _print_measurements(client, name, measurements, output)
         return
@@ -109,14 +109,14 @@ def watch(run: str, server: str, ca: Path, plaintext: bool, namespace: str, **op
     seconds = opt.read_duration(options["timeout"])
     policies = opt.policies(options["on_error"], options["on_inconclusive"], options["on_no_data"], options["codes"])
     client = opt.connect(server, ca, plaintext, reconnect)
-    from analysis_service.cli.client import run_resource
     from analysis_service.cli.gate import follow
     from analysis_service.cli.gate_remote import Watched
     from analysis_service.cli.output import write_out
     from analysis_service.cli.progress import progress
+    from analysis_service.cli.which_run import run_resource
 
     show = progress(quiet=options["quiet"], no_color=options["no_color"])
-    found, aside = follow(Watched(client, run_resource(run, namespace), seconds), show, policies, seconds)
+    found, aside = follow(Watched(client, run_resource(client, run, namespace), seconds), show, policies, seconds)
     if aside:
         click.echo(aside, err=True)
     write_out(found, options["output"], no_color=options["no_color"])
@@ -131,10 +131,10 @@ def terminate(run: str, server: str, ca: Path, plaintext: bool, namespace: str) 
     """Ask a run to end. A finished run keeps its verdict."""
     client = opt.connect(server, ca, plaintext)
     from analysis_service.api.convert import from_run
-    from analysis_service.cli.client import run_resource
+    from analysis_service.cli.which_run import run_resource
     from analysis_service.v1 import analysis_pb2 as pb
 
-    request = pb.TerminateAnalysisRunRequest(name=run_resource(run, namespace))
+    request = pb.TerminateAnalysisRunRequest(name=run_resource(client, run, namespace))
     message = client.call(client.stub.TerminateAnalysisRun, request)
     phase = from_run(message).phase
     said = f"is {phase.value} and stays so" if phase.done else "asked to end"
@@ -148,10 +148,10 @@ def terminate(run: str, server: str, ca: Path, plaintext: bool, namespace: str) 
 def delete(run: str, server: str, ca: Path, plaintext: bool, namespace: str) -> None:
     """Delete a finished run with its measurements."""
     client = opt.connect(server, ca, plaintext)
-    from analysis_service.cli.client import run_resource
+    from analysis_service.cli.which_run import run_resource
     from analysis_service.v1 import analysis_pb2 as pb
 
-    name = run_resource(run, namespace)
+    name = run_resource(client, run, namespace)
     client.call(client.stub.DeleteAnalysisRun, pb.DeleteAnalysisRunRequest(name=name))
     put(f"{name}: deleted", nl=True)
 

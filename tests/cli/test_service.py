@@ -234,6 +234,16 @@ def test_runs(inside: Callable[..., Any], template: Callable[..., Path], metrics
     rows = inside("runs", "list", *where).out.splitlines()
     assert [row.split()[3:5] for row in rows[1:]] == [["Successful", "good"], ["Failed", "bad"]]
     (failed,) = runs(inside, service, "--namespace", "listed", "--filter", "phase = Failed")
+    for verb in ("get", "watch", "terminate", "delete"):  # names are not unique: who gives one is told the ids
+        named = inside("runs", verb, "bad", *where)
+        assert (named.code, named.out) == (2, "")
+        assert "'bad' is no id of a run, and ids are wanted; the run of that name is:" in named.err
+        assert f"{failed['id']}  Failed" in named.err
+    assert "none of the newest in namespace listed has that name" in inside("runs", "get", "bat", *where).err
+    assert failed["id"] in inside("report", "bad", *where).err
+    inside("check", template(metrics["web"]("json/0.08"), name="bad"), *where)
+    assert "2 runs have that name, the newest first:" in inside("runs", "get", "bad", *where).err
+    (_, failed) = runs(inside, service, "--namespace", "listed", "--filter", "phase = Failed")
     shown = inside("runs", "get", failed["name"], "--server", service.address)
     assert (shown.code, shown.out.split(":")[0]) == (0, "FAIL  bad")
     assert inside("runs", "watch", failed["id"], *where).code == 10
