@@ -27,7 +27,7 @@ from analysis_service.api.templates import Templates
 from analysis_service.api.watching import Feed
 from analysis_service.asking import Asker
 from analysis_service.clock import SystemClock
-from analysis_service.collector import spare_the_collector
+from analysis_service.collector import collect_by_the_clock, spare_the_collector
 from analysis_service.config import Settings
 from analysis_service.core.expression import evaluate_time
 from analysis_service.engine import Engine
@@ -171,9 +171,11 @@ async def serve(settings: Settings) -> int:
     parts = await compose(settings, stop.disk_failed)
     parts.engine.measurer.comparer.foretelling.foresee = parts.apart.foresee
     spare_the_collector()
+    collecting = asyncio.create_task(collect_by_the_clock())
     try:
         return await _serve(settings, parts, stop)
     finally:
+        collecting.cancel()
         with contextlib.suppress(StoreError):
             await parts.close()
 
