@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analysis_service.core.model import Phase
+from analysis_service.core.statistics.digits import number
 from analysis_service.core.statistics.evidence import Unit
 from analysis_service.core.statistics.looks import ABSURD
 from analysis_service.core.statistics.plan import Direction, FailAt, Margin
@@ -222,21 +223,21 @@ def _chance(p: float, level: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return "below 0.01%" if 0.0 < share < 1e-4 else f"{100 * share:.2g}%" if share < 0.995 else "100%"
+    return "below 0.01%" if share < 1e-4 else f"{100 * share:.2g}%" if share < 0.995 else "100%"
 
 
 def _limit(margin: Margin) -> str:
     if margin.relative is not None:
         return f"{100 * margin.relative:.4g}%"
-    return "" if margin.absolute is None else f"{margin.absolute:.6g}"
+    return "" if margin.absolute is None else number(margin.absolute, 4)
 
 
 def _effect(effect: Effect) -> str:
     if effect.estimate is None:
         return f"{effect.unit} not known"
-    text = f"{effect.unit} {effect.estimate:.4g}"
+    text = f"{effect.unit} {number(effect.estimate, 4)}"
     if effect.confidence == 0:
         return text
-    low = "unbounded" if effect.lower is None else f"{effect.lower:.4g}"
-    high = "unbounded" if effect.upper is None else f"{effect.upper:.4g}"
+    low = "unbounded" if effect.lower is None else number(effect.lower, 4)
+    high = "unbounded" if effect.upper is None else number(effect.upper, 4)
     return f"{text} ({100 * effect.confidence:.3g}% interval {low} to {high})"

@@ -11,6 +11,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from analysis_service.core.statistics import fixed_counts as counts
 from analysis_service.core.statistics import fixed_means as means
 from analysis_service.core.statistics import fixed_ranks as ranks
+from analysis_service.core.statistics.digits import number
 from analysis_service.core.statistics.fixed_comparison import (
     MAX_DROPPED,
     Comparison,
@@ -107,12 +108,10 @@ def _samples_test(ask: Callable[[TwoSamples, float], _Asked], name: str) -> Deci
             counted = f"canary has {len(x)} values and stable {len(y)}, and two in each are the least"
             return undecided(name, "no-data", counted, **state)
         if len(set(x)) == 1 and len(set(y)) == 1:
-            constant = (
-                f"both arms are constant (canary {x[0]:.6g}, stable {y[0]:.6g}), so there is no noise to judge by"
-            )
-            return undecided(name, "no-variation", constant, **state)
+            constant = f"both arms are constant (canary {number(x[0])}, stable {number(y[0])})"
+            return undecided(name, "no-variation", f"{constant}, so there is no noise to judge by", **state)
         asked = ask(TwoSamples(x, y), level)
-        seen = f"canary {_mean(x):.4g} (n={len(x)}) against stable {_mean(y):.4g} (n={len(y)})"
+        seen = f"canary {number(_mean(x), 4)} (n={len(x)}) against stable {number(_mean(y), 4)} (n={len(y)})"
         return _answer(name, asked, seen, state, level, safety, margin, direction, fail_at)
 
     return decide
@@ -139,11 +138,13 @@ def _counts_test(ask: Callable[[TwoCounts, float], _Asked], name: str) -> Decide
         x, m, y, n = given
         state = {"canary_n": m, "stable_n": n}
         if min(m, n) < _LEAST_TOTAL:
-            return undecided(name, "no-data", f"canary has a total of {m:.6g} and stable of {n:.6g}", **state)
+            return undecided(name, "no-data", f"canary has a total of {m:.10g} and stable of {n:.10g}", **state)
         kept = TwoCounts(min(x, m), m, min(y, n), n) if name == "fisher-exact" else samples
         clamped = ("clamped",) if kept != samples else ()
         asked = ask(kept, level)
-        seen = f"canary {x:.6g} of {m:.6g} ({x / m:.4g}) against stable {y:.6g} of {n:.6g} ({y / n:.4g})"
+        seen = (
+            f"canary {x:.10g} of {m:.10g} ({number(x / m, 4)}) against stable {y:.10g} of {n:.10g} ({number(y / n, 4)})"
+        )
         return _answer(name, asked, seen, state, level, safety, margin, direction, fail_at, clamped)
 
     return decide

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from analysis_service.core.statistics.digits import number
 from analysis_service.core.statistics.kayenta_config import CanaryOptions, Direction, EffectSize, Measure, NanStrategy
 from analysis_service.core.statistics.kayenta_interval import Shift, shift_interval
 from analysis_service.core.statistics.kayenta_prepare import average, jitter
@@ -158,10 +159,10 @@ def _reason(
 ) -> str:
     measure = "chance of a higher value" if limits.measure is Measure.CLES else "ratio of means"
     seen = (
-        f"shift {shift.estimate:.6g} ({confidence:.0%} interval {shift.lower:.6g} to {shift.upper:.6g}, "
-        f"bound {bound:.6g}), {measure} {effect:.4g}"
+        f"shift {number(shift.estimate, 4)} ({confidence:.0%} interval {number(shift.lower, 4)} to "
+        f"{number(shift.upper, 4)}, bound {number(bound, 4)}), {measure} {number(effect, 4)}"
     )
     if label is Label.PASS:
         return f"{name}: no change that counts; {seen}"
     limit = limits.allowed_increase if label is Label.HIGH else limits.allowed_decrease
-    return f"{name}: classified {label}; {seen}, limit {limit:.4g}"
+    return f"{name}: classified {label}; {seen}, limit {number(limit, 4)}"

@@ -5,13 +5,12 @@ from datetime import datetime
 
 import msgspec
 
+from .digits import number as number
 from .evidence import Evidence
 from .forecast import remaining
 from .onset import VIOLATED, edge_since
 from .plan import Plan
 from .verdict import VerdictState, harm_of, why_undecided
-
-_LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 
 _WHY = {
     "low-traffic": "too little traffic to tell",
@@ -24,23 +23,6 @@ _WHY = {
 }
 
 _OF_COUNTS = frozenset({"sequential-rate-ratio", "sequential-odds-ratio", "sprt", "group-sequential"})
-
-
-def number(value: float) -> str:
-    """Three significant digits, as people say them: 0.0123, 41.5 million; an exponent only where nobody would."""
-    size = abs(value)
-    if value != 0 and not 1e-4 <= size < 999.5e12:
-        return f"{value:.2e}"
-    for least, name in _LARGE:
-        if size >= 0.9995 * least:
-            return f"{_digits(value / least)} {name}"
-    return _digits(value)
-
-
-def _digits(value: float) -> str:
-    digits = 3 - 1 - (math.floor(math.log10(abs(value))) if value else 0)
-    text = f"{value:.{max(digits, 0)}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _effect(evidence: Evidence, value: float) -> str:

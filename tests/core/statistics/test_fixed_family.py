@@ -165,6 +165,22 @@ def test_more_errors_than_requests_are_clamped_and_flagged():
             "canary 6 (n=3) against stable 2 (n=3); difference 4 (90% interval 2.259 to 5.741): worse than stable by "
             "more than 1; chance finding 1.1%, at most 5% is wanted (welch)",
         ),
+        # bytes: as people say them
+        (
+            "welch",
+            TwoSamples((5e9, 6e9, 7e9), (1e9, 2e9, 3e9)),
+            {"margin": Margin(absolute=1e6)},
+            "canary 6 billion (n=3) against stable 2 billion (n=3); difference 4 billion (90% interval 2.259 billion "
+            "to 5.741 billion): worse than stable; chance finding 0.4%, at most 5% is wanted (welch)",
+        ),
+        (
+            "poisson-e",
+            TwoCounts(1_234_567, 2e9, 1_234_568, 2e9),
+            {"margin": Margin(relative=0.5)},
+            "canary 1234567 of 2000000000 (0.0006173) against stable 1234568 of 2000000000 (0.0006173); ratio 1 (90% "
+            "interval 0.9979 to 1.002): not worse than stable by more than 50%; chance finding below 0.01%, at most 5% "
+            "is wanted (poisson-e)",
+        ),
         # a canary that never answered is no bad data: nothing is known of it
         ("welch", TwoSamples((NAN,) * 9, (1.0,) * 9), {}, "canary had no value in 9 looks: no verdict (welch)"),
         ("welch", TwoSamples((1.0,), (NAN,)), {}, "stable had no value in 1 look: no verdict (welch)"),

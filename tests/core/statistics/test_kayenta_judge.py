@@ -201,3 +201,13 @@ def runner():
 @pytest.mark.parametrize("vector", DERIVED, ids=[v["id"] for v in DERIVED])
 def test_derived_edge_cases(vector, runner):
     runner.run(vector)
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e9, 1e12])
+def test_large_numbers_are_said_as_people_say_them(scale):
+    """Bytes, requests: no sentence has an exponent in it."""
+    word = {1e6: "million", 1e9: "billion", 1e12: "trillion"}[scale]
+    found = classify([v * scale for v in HIGHER], [v * scale for v in STEADY], options=CanaryOptions(), name="memory")
+    assert found.label is Label.HIGH
+    assert "e+" not in found.reason
+    assert found.reason.count(f" {word}") == 4  # the shift, both ends of its interval, and what it must clear
