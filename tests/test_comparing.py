@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from analysis_service.asking import Asker
+from analysis_service.cli.outcome import Outcome, outcome_of
 from analysis_service.core.compare import state as fold
 from analysis_service.core.compare.spec import comparison_of, parse
 from analysis_service.core.model import (
@@ -409,6 +410,15 @@ async def test_an_outage_that_is_waited_for_costs_no_look() -> None:
     assert not any(look.data.get("missed") for look in await bench.looks())
 
 
+def dead_canary(source: Source) -> Source:
+    """Its query finds nothing."""
+
+    def answer(query: str, seconds: float) -> Answer:
+        return vector() if query.startswith("canary") else source(query, seconds)
+
+    return answer
+
+
 LEVELS: Mapping[str, tuple[float, float]] = {"same": (100.0, 100.0), "higher": (140.0, 100.0)}
 
 
@@ -613,8 +623,18 @@ def setup_of(run: Run) -> fold.Setup:
             {"until": "terminated"},
             5,
             Phase.SUCCESSFUL,
-            Cause.TERMINATED,
+            Cause.NO_EVIDENCE,
             "for want of evidence",
+        ),
+        (traffic(0.04, 0.04), {}, 5, Phase.INCONCLUSIVE, Cause.NO_EVIDENCE, "before there was a verdict"),
+        # looks, and none of them with anything to compare
+        (
+            dead_canary(traffic(0.04, 0.04)),
+            {"until": "terminated"},
+            100,
+            Phase.SUCCESSFUL,
+            Cause.NO_EVIDENCE,
+            "(its query returned nothing)",
         ),
     ],
 )
@@ -628,6 +648,10 @@ async def test_termination(
     assert (run.phase, result.phase, result.cause) == (phase, phase, cause)
     assert said in result.reason
     assert result.measurements[-1].message == "Metric Terminated"
+    if cause is Cause.NO_EVIDENCE:
+        assert run.cause is cause
+        assert outcome_of(run) is Outcome.NO_DATA
+        assert ("Successful without evidence" in "".join(run.warnings)) == (phase is Phase.SUCCESSFUL)
 
 
 async def test_termination_without_evidence_is_inconclusive_in_strict_mode() -> None:

@@ -58,6 +58,11 @@ def explain_run(run: Run, metrics: Mapping[str, Ready]) -> tuple[Cause, str]:
                 Cause.NO_EVIDENCE,
                 f"Terminated on request before any measurement counted: there is no evidence{aside}.",
             )
+        if all(result.cause is Cause.NO_EVIDENCE for result in wet):
+            return (
+                Cause.NO_EVIDENCE,
+                f"Terminated on request before anything could be compared: there is no evidence{aside}.",
+            )
         tallies = _some([f"{r.name} {_tally(metrics[r.name], r)}" for r in wet if r.name in metrics])
         return Cause.TERMINATED, f"Terminated on request with no limit exceeded ({tallies}){aside}."
     tallies = _some([_passed(metrics[r.name], r, alone=len(wet) == 1) for r in wet if r.name in metrics])

@@ -7,7 +7,7 @@ spec, and those of a verdict are decided the safe way (core.assess), so that not
 from collections.abc import Iterable, Mapping, Sequence
 
 from analysis_service.core import limits
-from analysis_service.core.model import DryRunRule, Metric, MetricResult, Phase, Run, RunSpec
+from analysis_service.core.model import Cause, DryRunRule, Metric, MetricResult, Phase, Run, RunSpec
 
 _BY_CONDITION = frozenset(
     {
@@ -74,8 +74,10 @@ def verdict_warnings(run: Run, metrics: Mapping[str, Metric]) -> tuple[str, ...]
         return ()
     warnings: list[str] = []
     wet = [result for result in run.results if not result.dry_run]
-    if run.phase is Phase.SUCCESSFUL and run.spec.terminate and not any(result.count for result in wet):
-        warnings.append("terminated before any measurement counted: Successful without evidence")
+    counted = any(result.count for result in wet)
+    if run.phase is Phase.SUCCESSFUL and run.spec.terminate and (not counted or run.cause is Cause.NO_EVIDENCE):
+        what = "anything could be compared" if counted else "any measurement counted"
+        warnings.append(f"terminated before {what}: Successful without evidence")
     for result in run.results:
         warnings += _result_warnings(result)
         if result.name in metrics:

@@ -87,8 +87,8 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
     if capped := _capped(setup):
         text = f"{name}: terminated after {looks} without a verdict: {capped}. {so_far}"
         return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED, value, text.rstrip())
+    used = evidence.used if evidence is not None else state.looks
     if spec.until == "terminated":
-        used = evidence.used if evidence is not None else state.looks
         if seen.outcome == "pass":
             text = f"{name}: terminated after {looks}; shown to be within the margin at look {seen.passed_at}. {so_far}"
             return Ending(Phase.SUCCESSFUL, Cause.PASSED, value, text.rstrip())
@@ -97,11 +97,11 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
             return Ending(Phase.INCONCLUSIVE, Cause.NO_EVIDENCE, value, text)
         if used == 0:
             text = f"{name}: terminated before anything could be compared: no harm was shown, for want of evidence."
-            return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, f"{text}{missing}")
+            return Ending(Phase.SUCCESSFUL, Cause.NO_EVIDENCE, value, f"{text}{missing}")
         text = f"{name}: terminated after {looks} without harm shown (until: terminated). {so_far}".rstrip()
         return Ending(Phase.SUCCESSFUL, Cause.TERMINATED, value, f"{text}{missing}")
     text = f"{name}: terminated after {looks} before there was a verdict (until: verdict). {so_far}".rstrip()
-    return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED, value, f"{text}{missing}")
+    return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED if used else Cause.NO_EVIDENCE, value, f"{text}{missing}")
 
 
 def shown(evidence: Evidence, since: Since | None = None) -> str:
