@@ -6,6 +6,8 @@ Argo's CRD drops keys it does not know, so in a cluster every provider may also 
 
 from collections.abc import Mapping
 
+from analysis_service.core.wire_http import AUTHENTICATION, HEADERS
+from analysis_service.core.wire_ours import COMPARE, SCRAPE
 from analysis_service.core.wire_types import (
     Anything,
     Boolean,
@@ -14,69 +16,12 @@ from analysis_service.core.wire_types import (
     IntOrString,
     ListOf,
     MapOf,
-    Number,
     Object,
-    ProviderUnion,
     Text,
 )
 
 _TEXT = Text()
 _DURATION = Text(duration=True)
-_OUR_NUMBER = Number(text=True)
-_PROVIDER = ProviderUnion()
-
-
-def _ours(kind: Text | Number | Boolean | ListOf | MapOf | Object | ProviderUnion | Anything, doc: str,
-          default: str = "", required: bool = False) -> Field:  # fmt: skip
-    return Field(kind, doc, required=required, default=default, ours=True)
-
-
-AUTHENTICATION = Object(
-    "Authentication",
-    {
-        "sigv4": Field(
-            Object(
-                "Sigv4",
-                {
-                    "region": Field(_TEXT, "AWS region"),
-                    "profile": Field(_TEXT, "AWS profile"),
-                    "roleArn": Field(_TEXT, "role to assume"),
-                },
-            ),
-            "sign requests for Amazon Managed Prometheus",
-        ),
-        "oauth2": Field(
-            Object(
-                "OAuth2",
-                {
-                    "tokenUrl": Field(_TEXT, "where client credentials are exchanged for a token"),
-                    "clientId": Field(_TEXT, "client id"),
-                    "clientSecret": Field(_TEXT, "client secret; use an argument that is a secret"),
-                    "scopes": Field(ListOf(_TEXT), "scopes to ask for"),
-                },
-            ),
-            "OAuth 2 client credentials",
-        ),
-        "basicAuth": Field(
-            Object(
-                "BasicAuth",
-                {
-                    "username": Field(_TEXT, "user name"),
-                    "password": Field(_TEXT, "password; use an argument that is a secret"),
-                },
-            ),
-            "user name and password; both are needed",
-        ),
-        "bearerToken": _ours(_TEXT, "token sent as `Authorization: Bearer`; use an argument that is a secret"),
-    },
-)
-
-HEADERS = ListOf(
-    Object(
-        "Header",
-        {"key": Field(_TEXT, "header name", required=True), "value": Field(_TEXT, "header value", required=True)},
-    )
-)
 
 PROMETHEUS = Object(
     "Prometheus",
@@ -269,165 +214,6 @@ JOB = Object(
 def _address_and_query(name: str, extra: Mapping[str, Field]) -> Object:
     return Object(name, {"address": Field(_TEXT, "address"), "query": Field(_TEXT, "query"), **extra})
 
-
-SCRAPE = Object(
-    "Scrape",
-    {
-        "targets": _ours(
-            ListOf(_TEXT),
-            "http:// or https:// addresses of OpenMetrics or Prometheus text pages, usually one per process",
-            required=True,
-        ),
-        "query": _ours(_TEXT, 'which series, such as http_requests_total{code=~"5.."}', required=True),
-        "aggregate": _ours(
-            Text(enum=("list", "sum"), tags=True),
-            "list: one value per series; sum: one number, the sum over all series of all targets",
-            default="list",
-        ),
-        "as": _ours(
-            Text(enum=("value", "delta", "rate"), tags=True),
-            "value: as read; delta: growth since the last measurement, per process, resets allowed for; "
-            "rate: delta per second",
-            default="delta for counters and histograms, value for gauges",
-        ),
-        "timeoutSeconds": Field(Integer(), "seconds for all targets together", default="10", ours=True),
-        "headers": Field(HEADERS, "headers to send", ours=True),
-        "insecure": _ours(Boolean(), "do not verify the server's certificate", default="false"),
-        "authentication": _ours(AUTHENTICATION, "how to log in"),
-    },
-)
-
-COMPARE_TESTS = (
-    "sequential-rate-ratio",
-    "sequential-odds-ratio",
-    "sequential-histogram",
-    "sequential-t",
-    "sequential-quantile",
-    "sequential-ks",
-    "sequential-mean",
-    "sprt",
-    "group-sequential",
-    "objective",
-    "sample-ratio",
-    "mann-whitney",
-    "brunner-munzel",
-    "welch",
-    "ks",
-    "fisher-exact",
-    "poisson-e",
-    "tost",
-    "kayenta",
-)
-
-_ARM = MapOf(_TEXT)
-
-COMPARE = Object(
-    "Compare",
-    {
-        "arms": _ours(
-            Object(
-                "Arms",
-                {
-                    "canary": _ours(_ARM, "the new version's values for {{arm.x}}", required=True),
-                    "stable": _ours(_ARM, "the old version's; leave out for an objective, or a seasonalBaseline"),
-                    "history": _ours(
-                        _ARM,
-                        "with seasonalBaseline: the values for {{arm.x}} in the past, such as a pattern that fits "
-                        "every version; needed where the query uses {{arm.x}}",
-                    ),
-                },
-            ),
-            "what differs between the versions: each arm's values for {{arm.x}}",
-            required=True,
-        ),
-        "counts": _ours(
-            Object(
-                "Counts",
-                {
-                    "events": _ours(
-                        _PROVIDER, "the events that are bad (or good): a counter per process", required=True
-                    ),
-                    "totals": _ours(_PROVIDER, "all events: a counter per process", required=True),
-                },
-            ),
-            "compare shares of counted events",
-        ),
-        "histogram": _ours(_PROVIDER, "compare distributions: buckets, cumulative, per process"),
-        "gauge": _ours(_PROVIDER, "compare levels: one value per process"),
-        "margin": _ours(
-            Object(
-                "Margin",
-                {
-                    "relative": _ours(_OUR_NUMBER, "share of the stable value; 0.5: at most 1.5 times stable"),
-                    "absolute": _ours(_OUR_NUMBER, "in the metric's own unit"),
-                },
-                one_of=("relative", "absolute"),
-            ),
-            "how much worse is still acceptable",
-        ),
-        "maxDuration": _ours(_DURATION, "undecided then: Inconclusive; may be left out with until: terminated"),
-        "until": _ours(
-            Text(enum=("verdict", "terminated"), tags=True),
-            "verdict: the first verdict ends the metric; terminated (for background analysis): only harm ends it, and "
-            "it is Successful when the run is terminated without harm shown",
-            default="verdict",
-        ),
-        "test": _ours(Text(enum=COMPARE_TESTS, tags=True), "statistical test", default="by the shape of the data"),
-        "direction": _ours(
-            Text(enum=("increase", "decrease", "either"), tags=True), "which change is bad", default="increase"
-        ),
-        "alpha": _ours(_OUR_NUMBER, "chance of failing a harmless version, looks included", default="0.05"),
-        "beta": _ours(_OUR_NUMBER, "chance of passing a version at the margin", default="0.05"),
-        "failAt": _ours(
-            Text(enum=("noharm", "margin"), tags=True),
-            "noharm: fail once worse than stable; margin: fail once worse than the margin",
-            default="noharm for counts, margin otherwise",
-        ),
-        "absoluteFloor": _ours(_OUR_NUMBER, "a rate below this never fails"),
-        "objective": _ours(_OUR_NUMBER, "service level the canary alone is held to: the largest acceptable share"),
-        "minSamples": _ours(_OUR_NUMBER, "per arm, before any verdict", default="0"),
-        "minBake": _ours(_OUR_NUMBER, "share of maxDuration before which nothing passes", default="0.25"),
-        "warmUp": _ours(_DURATION, "ignore a process this long after its start", default="0s"),
-        "lookback": _ours(_DURATION, "history that calibrates the noise", default="6h"),
-        "seasonalBaseline": _ours(
-            _DURATION,
-            "instead of arms.stable, for a gauge where no stable version runs beside the canary: the period of its "
-            "seasons, 24h or 168h. Each value is compared with the median of what was seen at the same phase of the "
-            "seven periods before, read from the provider's history; with less than seven it is Inconclusive",
-            default="off",
-        ),
-        "looks": _ours(
-            _OUR_NUMBER,
-            "planned number of judgements (group-sequential; tests of fixed size, with a spending rule)",
-            default="20 for group-sequential, 1 for tests of fixed size",
-        ),
-        "spending": _ours(
-            Text(enum=("obrien-fleming", "pocock"), tags=True), "alpha spending function", default="obrien-fleming"
-        ),
-        "weightOf": _ours(_OUR_NUMBER, "share of alpha among the run's comparisons", default="1"),
-        "critical": _ours(Boolean(), "critical metrics share 80% of alpha", default="false"),
-        "missing": _ours(
-            Text(enum=("skip", "zero", "inconclusive"), tags=True),
-            "what an interval without data means: skip: nothing; zero: a gauge of 0; inconclusive: the end",
-            default="skip",
-        ),
-        "cumulative": _ours(
-            Boolean(),
-            "true: counts and buckets are counters, differenced between looks, per process (told apart by their labels "
-            "pod, instance or host); false: they are the growth of one interval already",
-            default="true for scrape and for prometheus without rate() or increase(), false otherwise",
-        ),
-        "canaryWeight": _ours(
-            _OUR_NUMBER, "percent of the traffic that the canary should get; a sentence tells where routing differs"
-        ),
-        "canaryWeightFrom": _ours(
-            _PROVIDER, "asked at every look for that percentage, where it changes during the run: one number, 0 to 100"
-        ),
-        "groups": _ours(ListOf(_TEXT), "score groups (kayenta)"),
-        "kayenta": _ours(Anything(mapping=True), "analysisConfigurations.canary of a Kayenta config"),
-    },
-    one_of=("counts", "histogram", "gauge"),
-)
 
 PROVIDERS: Mapping[str, Object] = {
     "prometheus": PROMETHEUS,

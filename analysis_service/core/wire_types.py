@@ -77,3 +77,13 @@ class Field:
     required: bool = False
     default: str = ""  # as a reader of the docs wants it; the code that uses the field applies it
     ours: bool = False  # not in Argo
+
+
+def ours(
+    kind: Text | Number | Boolean | ListOf | MapOf | Object | ProviderUnion | Anything,
+    doc: str,
+    default: str = "",
+    required: bool = False,
+) -> Field:
+    """A field that Argo does not have."""
+    return Field(kind, doc, required=required, default=default, ours=True)
