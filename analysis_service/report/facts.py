@@ -11,9 +11,9 @@ from analysis_service.core.statistics.onset import edge_since
 from analysis_service.core.statistics.plan import Plan
 from analysis_service.core.statistics.verdict import anytime_p
 from analysis_service.report.chart import Table
-from analysis_service.report.comparison import harm_of, safety_of
 from analysis_service.report.seen import Comparison, Seen, uses
 from analysis_service.report.text import between, clock, count, effect, number, one_in, percent, span, times
+from analysis_service.report.weighed import harm_of, safety_of
 
 GRADES = {
     "exact": "exact: the false-alarm chance holds at every look, proven",

@@ -9,7 +9,7 @@ import pytest
 from analysis_service.core.model import Look, Metric, MetricResult, Phase
 from analysis_service.core.prepare import ready
 from analysis_service.core.statistics.looks import Counts, Gauge, Histogram, Samples
-from analysis_service.report import comparison, condition, reading
+from analysis_service.report import comparison, condition, reading, weighed
 from analysis_service.report.chart import Chart
 from analysis_service.report.seen import Comparison, Seen, level, uses, why_not
 
@@ -186,8 +186,8 @@ def test_evidence_beyond_the_picture_stays_at_its_edge(compared: Make) -> None:
     found, _ = read(compared)
     chart = by_title(comparison.charts(found), "Evidence")
     harm = [y for _, y in chart.lines[0].points if y is not None]
-    assert max(harm) == comparison.MOST
-    assert min(harm) >= comparison.LEAST
+    assert max(harm) == weighed.MOST
+    assert min(harm) >= weighed.LEAST
     assert float(chart.table.rows[-1][2].replace(" ", "").replace("e", "E")) > 1e6  # the table has the value
 
 
