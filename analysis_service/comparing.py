@@ -1,67 +1,38 @@
 """Takes the looks of comparisons: asks every arm's queries at once, and hands what they answer to the pure core.
 
-A comparison is one measurement that is resumed at every look (core.compare). Its state is kept here between looks,
-and rebuilt from the stored looks where it is not: after a restart, and where another engine looked in between. Raw
-counters of the last look travel in the measurement's metadata, saved together with the look. Its forecast is made
-between looks (foretelling).
+A comparison is one measurement that is resumed at every look (core.compare). Between looks its state is kept (keeping)
+and its forecast is made (foretelling). Raw counters of the last look travel in the measurement's metadata, saved
+together with the look.
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from analysis_service import notes
+from analysis_service import measured, notes
 from analysis_service.arms import answers
 from analysis_service.asking import Asker
 from analysis_service.clock import Clock
-from analysis_service.core.compare import interval, schedule
+from analysis_service.core.compare import interval
 from analysis_service.core.compare.spec import READINGS, Spec, SpecError, comparison_of, parse
 from analysis_service.core.due import Op
 from analysis_service.core.judge import CAUSES, NotAnswered, mark_error
 from analysis_service.core.model import Cause, Look, Measurement, Metric, Phase, Run
 from analysis_service.core.reconcile import Task
-from analysis_service.core.statistics.plan import Plan
-from analysis_service.foretelling import MOST_WAITING, Foretelling, Foretold
-from analysis_service.notes import FORECAST, LAST_LOOK, WAITING
-from analysis_service.settling import Settling, Slot, plan_for
-from analysis_service.stores.base import Page
+from analysis_service.foretelling import Foretelling, Foretold
+from analysis_service.keeping import Held, Keeping, StoredLooks
+from analysis_service.notes import LAST_LOOK, WAITING
+from analysis_service.settling import Settling, plan_for
 from providers.base import within
-
-if TYPE_CHECKING:
-    from analysis_service.core.compare import telling
-    from analysis_service.core.compare.state import Setup, State
 
 T = TypeVar("T")
 
-KEPT_STATES = 20_000  # comparisons whose state is kept in memory; beyond that it is read from the store again
-PAGE = 500
-SOON = timedelta(seconds=1)  # after a look, for the first forecast
 FEW = 4  # looks that are judged on the loop, one after the other
 _IN_THREAD = frozenset({"group-sequential", "sequential-quantile", "sequential-ks", "sequential-mean"})
-
-
-class StoredLooks(Protocol):
-    """A page of a measurement's looks, oldest first: `Store.list_looks`."""
-
-    def __call__(
-        self, run_id: str, metric: str, ordinal: int, limit: int, after: str = ""
-    ) -> Awaitable[Page[Look]]: ...
-
-
-@dataclass(slots=True)
-class _Held:
-    """One comparison between two looks. `looked` must be the measurement's LAST_LOOK, else `state` is not its own."""
-
-    provider: Mapping[str, Any]
-    setup: "Setup"
-    state: "State"
-    looked: str
-    foretold: Foretold
 
 
 @dataclass(slots=True)
@@ -72,12 +43,13 @@ class Comparer:
     clock: Clock
     settling: Settling = field(init=False)
     foretelling: Foretelling = field(default_factory=Foretelling)
-    _held: "OrderedDict[Slot, _Held]" = field(default_factory=OrderedDict)
+    keeping: Keeping = field(init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _warm: bool = False
 
     def __post_init__(self) -> None:
         self.settling = Settling(self.clock)
+        self.keeping = Keeping(self.settling, self.foretelling)
 
     async def load(self) -> None:
         """Import what weighs evidence, once; it takes a second. Before it is done nothing is weighed."""
@@ -120,11 +92,12 @@ class Comparer:
         """The measurement after one more look, or after its end; and the looks that were judged, the newest last."""
         now = self.clock.now()
         base = task.measurement or Measurement(Phase.RUNNING, task.ordinal, started_at=now)
-        later, base = _next_look(base)
+        later, base = measured.next_look(base)
         if later is not None and now < later and task.op is not Op.TERMINATE:
             return await self._between(run, task, metric, base, later, stored), ()
         try:
-            held = await self._setup(run, task, metric, base, stored)
+            await self.load()
+            held = await self.keeping.find(run, task, metric, base, stored)
         except SpecError as error:
             return mark_error(base, f"compare: {error}", now, Cause.SPEC_INVALID), ()
         now = self.clock.now()  # the look may have waited for its look-back
@@ -146,9 +119,8 @@ class Comparer:
 
         since = (now - (base.started_at or now)).total_seconds()
         judged = fold.is_judged(held.setup, held.state, since)
-        if judged and not fold.is_whole(held.setup, held.state):
-            state, _ = await self._rebuilt(run, task, held.setup, held.looked, stored)
-            held = _Held(held.provider, held.setup, state, held.looked, held.foretold)
+        if judged:
+            held = await self.keeping.whole(run, task, held, stored)
         measurement, looks = await self._looked(run, task, metric, held, base, answered, now, judged=judged)
         return measurement, (*caught_up, *looks)
 
@@ -163,7 +135,7 @@ class Comparer:
 
         now = self.clock.now()
         base = task.measurement or Measurement(Phase.RUNNING, task.ordinal, started_at=now)
-        later, base = _next_look(base)
+        later, base = measured.next_look(base)
         if later is not None and now < later:
             return replace(base, resume_at=later), ()
         if WAITING in base.metadata:
@@ -171,11 +143,12 @@ class Comparer:
             spec = parse(comparison_of(metric.provider) or {}, task.metric.interval)
             return await self._ahead(run, task, metric, spec, base, lost, now, stored)
         looked = base.metadata.get(LAST_LOOK, "")
-        measurement = self._without_answer(task, base, lost.message, CAUSES.get(lost.kind, Cause.INTERNAL), now)
+        cause = CAUSES.get(lost.kind, Cause.INTERNAL)
+        measurement = measured.missed(task, base, lost.message, cause, now, self.clock.now())
         look = looking.missed(notes.number(looked), f"{lost.kind}: {lost.message}", base.started_at or now, now)
         metadata = {**base.metadata, **notes.counted(look)}
         slot = (run.id, task.name, task.ordinal)
-        self._count_missed(slot, looked, look, metadata[LAST_LOOK], done=measurement.done)
+        self.keeping.miss(slot, looked, look, metadata[LAST_LOOK], done=measurement.done)
         return replace(measurement, metadata=metadata), (look,)
 
     # one look
@@ -185,7 +158,7 @@ class Comparer:
         run: Run,
         task: Task,
         metric: Metric,
-        held: _Held,
+        held: Held,
         base: Measurement,
         readings: interval.Readings,
         at: datetime,
@@ -205,9 +178,9 @@ class Comparer:
         if found.state is None or found.look is None or found.ending is None:
             self.foretelling.consider(foretold, setup, (None,))
             await self.foretelling.settled(foretold, self.settling.grace_seconds)
-            self._hold(slot, held)
+            self.keeping.keep(slot, held)
             metadata = notes.with_forecast(setup, metadata, foretold.known)
-            return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
+            return measured.running(task, spec, started, self.clock.now(), metadata, "", measured.first(task, spec)), ()
         metadata = notes.told(metadata, found, found.look)
         ending = found.ending
         self.foretelling.consider(foretold, setup, (found.state,))
@@ -215,53 +188,28 @@ class Comparer:
             await self.foretelling.finished(foretold, setup)
         metadata = notes.with_forecast(setup, metadata, foretold.known)
         if ending.phase is Phase.RUNNING:
-            self._hold(slot, _Held(held.provider, setup, found.state, metadata[LAST_LOOK], foretold))
-            measurement = self._running(task, spec, base, started, metadata, ending.value, ending.reason)
-            return self._soon(measurement, foretold), (found.look,)
-        self._held.pop(slot, None)
-        return _ended(base, ending, metadata, self.clock.now()), (found.look,)
-
-    def _soon(self, measurement: Measurement, foretold: Foretold) -> Measurement:
-        """Resumed before the next look, once, if its first forecast may be there by then; others come with looks."""
-        now, later = self.clock.now(), measurement.resume_at
-        begins = foretold.work is not None and foretold.known is None and not foretold.awaited
-        if not begins or later is None or later - now < 3 * SOON:
-            return measurement
-        foretold.awaited = True
-        metadata = {**measurement.metadata, notes.NEXT_LOOK: later.isoformat()}
-        return replace(measurement, metadata=metadata, resume_at=now + SOON)
+            self.keeping.keep(slot, Held(held.provider, setup, found.state, metadata[LAST_LOOK], foretold))
+            measurement = measured.running(task, spec, started, self.clock.now(), metadata, ending.value, ending.reason)
+            begins = foretold.work is not None and foretold.known is None and not foretold.awaited
+            if not begins:
+                return measurement, (found.look,)
+            foretold.awaited = True
+            return measured.soon(measurement, self.clock.now()), (found.look,)
+        self.keeping.forget(slot)
+        return measured.ended(base, ending, metadata, self.clock.now()), (found.look,)
 
     async def _between(
         self, run: Run, task: Task, metric: Metric, base: Measurement, later: datetime, stored: StoredLooks
     ) -> Measurement:
         """No look: what has been foretold since the last one, if it has."""
-        held = await self._setup(run, task, metric, base, stored)
+        await self.load()
+        held = await self.keeping.find(run, task, metric, base, stored)
         if isinstance(held, Spec):  # not after a look
             return replace(base, resume_at=later)
-        await self.foretelling.settled(held.foretold, SOON.total_seconds())
-        self._hold((run.id, task.name, task.ordinal), held)
+        await self.foretelling.settled(held.foretold, measured.SOON.total_seconds())
+        self.keeping.keep((run.id, task.name, task.ordinal), held)
         metadata = notes.with_forecast(held.setup, base.metadata, held.foretold.known)
-        return replace(base, metadata=metadata, reason=_with_forecast(base.reason, metadata), resume_at=later)
-
-    def _running(
-        self,
-        task: Task,
-        spec: Spec,
-        base: Measurement,
-        started: datetime,
-        metadata: Mapping[str, str],
-        value: str,
-        reason: str,
-    ) -> Measurement:
-        return Measurement(
-            Phase.RUNNING,
-            task.ordinal,
-            value=value,
-            started_at=started,
-            resume_at=schedule.next_look(started, spec.interval, spec.max_duration, self.clock.now()),
-            metadata=metadata,
-            reason=_with_forecast(reason, metadata),
-        )
+        return replace(base, metadata=metadata, reason=measured.with_forecast(base.reason, metadata), resume_at=later)
 
     # looks before the settings are known
 
@@ -284,17 +232,18 @@ class Comparer:
         number, started = notes.number(base.metadata.get(LAST_LOOK, "")) + len(kept) + 1, base.started_at or at
         if isinstance(answered, NotAnswered):
             cause = CAUSES.get(answered.kind, Cause.INTERNAL)
-            measurement = self._without_answer(task, base, answered.message, cause, at)
+            measurement = measured.missed(task, base, answered.message, cause, at, self.clock.now())
             missed = looking.missed(number - 1, f"{answered.kind}: {answered.message}", started, at)
             kept = waiting.with_missed(kept, missed)
             measurement = replace(measurement, metadata={**base.metadata, WAITING: waiting.dump(kept)})
             if not measurement.done:
                 return measurement, ()
-            held = await self._held_for(run, task, metric, spec, base, plan_for(run, task, spec, None), stored)
+            setup = fold.Setup(task.name, spec, plan_for(run, task, spec, None))
+            held = await self.keeping.rebuilt(run, task, metric, setup, base, stored)
             _, measurement, looks = await self._caught_up(task, metric, held, measurement)
             return measurement, looks
         if len(kept) >= waiting.MOST:  # counters lose nothing by it: the next look takes their growth
-            return self._running(task, spec, base, started, base.metadata, base.value, base.reason), ()
+            return measured.running(task, spec, started, self.clock.now(), base.metadata, base.value, base.reason), ()
         memory, look = looking.take(spec, notes.memory(base), answered, number, started, at)
         metadata = {**base.metadata, READINGS: interval.dump(memory)}
         if look is None:
@@ -304,15 +253,15 @@ class Comparer:
                 self.foretelling.consider(foretold, setup, (None,))
                 await self.foretelling.settled(foretold, self.settling.grace_seconds)
                 metadata = notes.with_forecast(setup, metadata, foretold.known)
-            return self._running(task, spec, base, started, metadata, "", _first(task, spec)), ()
+            return measured.running(task, spec, started, self.clock.now(), metadata, "", measured.first(task, spec)), ()
         metadata[WAITING] = waiting.dump((*kept, look))
         taken = f"{len(kept) + 1} look{'s' if kept else ''} taken"
         reason = f"{task.name}: {taken}; judged once the look-back over the stable version has been read"
-        return self._running(task, spec, base, started, metadata, base.value, reason), ()
+        return measured.running(task, spec, started, self.clock.now(), metadata, base.value, reason), ()
 
     async def _caught_up(
-        self, task: Task, metric: Metric, held: _Held, base: Measurement
-    ) -> tuple[_Held, Measurement, tuple[Look, ...]]:
+        self, task: Task, metric: Metric, held: Held, base: Measurement
+    ) -> tuple[Held, Measurement, tuple[Look, ...]]:
         """The comparison and its measurement once the looks that waited are judged; and these looks."""
         from analysis_service.core.compare import waiting
 
@@ -328,60 +277,31 @@ class Comparer:
         if last is not None and last.decided and last.ending is not None:
             await self.foretelling.finished(foretold, setup)
             metadata = notes.with_forecast(setup, metadata, foretold.known)
-            return held, _ended(base, last.ending, metadata, self.clock.now()), found.looks
+            return held, measured.ended(base, last.ending, metadata, self.clock.now()), found.looks
         value = last.ending.value if last is not None and last.ending is not None else base.value
-        after = _Held(held.provider, setup, found.state, metadata[LAST_LOOK], foretold)
+        after = Held(held.provider, setup, found.state, metadata[LAST_LOOK], foretold)
         return after, replace(base, value=value, metadata=metadata), found.looks
 
     # a look whose query failed
 
     async def _missed(
-        self, run: Run, task: Task, held: _Held, base: Measurement, lost: NotAnswered, at: datetime
+        self, run: Run, task: Task, held: Held, base: Measurement, lost: NotAnswered, at: datetime
     ) -> tuple[Measurement, tuple[Look, ...]]:
         from analysis_service.core.compare import looking
 
         cause = CAUSES.get(lost.kind, Cause.INTERNAL)
-        measurement = self._without_answer(task, base, lost.message, cause, at)
+        measurement = measured.missed(task, base, lost.message, cause, at, self.clock.now())
         look = looking.missed(held.state.looks, f"{lost.kind}: {lost.message}", base.started_at or at, at)
         metadata = notes.with_plan(measurement.metadata, held.setup.plan) | notes.counted(look)
         if measurement.done:
             await self.foretelling.finished(held.foretold, held.setup)
         metadata = notes.with_forecast(held.setup, metadata, held.foretold.known)
         slot = (run.id, task.name, task.ordinal)
-        self._hold(slot, held)
-        self._count_missed(slot, held.looked, look, metadata[LAST_LOOK], done=measurement.done)
+        self.keeping.keep(slot, held)
+        self.keeping.miss(slot, held.looked, look, metadata[LAST_LOOK], done=measurement.done)
         return replace(measurement, metadata=metadata), (look,)
 
-    def _count_missed(self, slot: tuple[str, str, int], before: str, look: Look, mark: str, *, done: bool) -> None:
-        """The state after a missed look; one that does not belong to the look before it is forgotten."""
-        from analysis_service.core.compare import state as fold
-
-        held = self._held.pop(slot, None)
-        if held is not None and held.looked == before and not done:
-            state = fold.missed(held.state, fold.look_of(look))
-            self._hold(slot, _Held(held.provider, held.setup, state, mark, held.foretold))
-
-    def _without_answer(self, task: Task, base: Measurement, message: str, cause: Cause, at: datetime) -> Measurement:
-        from analysis_service.core.compare.telling import missed_text
-
-        missed, limit = base.missed + 1, task.metric.error_limit
-        text = missed_text(task.name, missed, limit, message)
-        over = missed > limit
-        return Measurement(
-            Phase.ERROR if over else Phase.RUNNING,
-            task.ordinal,
-            message=message,
-            value=base.value,
-            started_at=base.started_at or at,
-            finished_at=self.clock.now() if over else None,
-            resume_at=None if over else schedule.retry(self.clock.now()),
-            metadata=base.metadata,
-            reason=text,
-            cause=cause,
-            missed=missed,
-        )
-
-    async def _terminated(self, run: Run, task: Task, held: _Held, base: Measurement) -> Measurement:
+    async def _terminated(self, run: Run, task: Task, held: Held, base: Measurement) -> Measurement:
         from analysis_service.core.compare import state as fold
         from analysis_service.core.compare import telling
 
@@ -390,74 +310,10 @@ class Comparer:
             return telling.at_termination(held.setup, held.state, evidence, base.value, strict=run.spec.strict)
 
         ending = await self._judge(judged, heavy=held.setup.spec.test in _IN_THREAD)
-        self._held.pop((run.id, task.name, task.ordinal), None)
+        self.keeping.forget((run.id, task.name, task.ordinal))
         await self.foretelling.finished(held.foretold, held.setup)
         metadata = notes.with_forecast(held.setup, base.metadata, held.foretold.known)
-        return replace(_ended(base, ending, metadata, self.clock.now()), message=telling.TERMINATED)
-
-    # what lies between looks
-
-    async def _setup(
-        self, run: Run, task: Task, metric: Metric, base: Measurement, stored: StoredLooks
-    ) -> "_Held | Spec":
-        """The comparison as it stood after the last saved look; what is asked for, while its settings are not known.
-
-        Raises SpecError, StoreError.
-        """
-        await self.load()
-        from analysis_service.core.compare import state as fold
-
-        slot = (run.id, task.name, task.ordinal)
-        looked = base.metadata.get(LAST_LOOK, "")
-        held = self._held.get(slot)
-        if held is not None and held.looked == looked and held.provider is metric.provider:
-            self._held.move_to_end(slot)
-            return held
-        spec = parse(comparison_of(metric.provider) or {}, task.metric.interval)
-        if held is not None and held.setup.spec == spec:
-            plan: Plan | None = held.setup.plan
-        else:  # settings never change between looks, not even those learnt from history
-            plan = notes.plan(base) or await self.settling.settled(run, task, spec, base)
-        if plan is None:
-            return spec
-        if held is not None and held.looked == looked:
-            return _Held(metric.provider, fold.Setup(task.name, spec, plan), held.state, looked, held.foretold)
-        return await self._held_for(run, task, metric, spec, base, plan, stored)
-
-    async def _held_for(
-        self, run: Run, task: Task, metric: Metric, spec: Spec, base: Measurement, plan: Plan, stored: StoredLooks
-    ) -> _Held:
-        from analysis_service.core.compare import state as fold
-
-        setup, looked = fold.Setup(task.name, spec, plan), base.metadata.get(LAST_LOOK, "")
-        state, first = await self._rebuilt(run, task, setup, looked, stored)
-        foretold = Foretold(notes.outlook(base.metadata))
-        self.foretelling.consider(foretold, setup, first)  # a forecast that was not noted is made again
-        return _Held(metric.provider, setup, state, looked, foretold)
-
-    async def _rebuilt(
-        self, run: Run, task: Task, setup: "Setup", looked: str, stored: StoredLooks
-    ) -> "tuple[State, list[State]]":
-        """The whole state, from the looks as they were saved; and those after the first of them."""
-        from analysis_service.core.compare import state as fold
-
-        if not looked:
-            return fold.begin(setup), []
-        page = await stored(run.id, task.name, task.ordinal, PAGE)
-        looks = list(page.items)
-        while page.next_key:
-            page = await stored(run.id, task.name, task.ordinal, PAGE, page.next_key)
-            looks += page.items
-        return await asyncio.to_thread(_rebuild, setup, looks)
-
-    def _hold(self, slot: tuple[str, str, int], held: _Held) -> None:
-        from analysis_service.core.compare import state as fold
-
-        state = fold.shortened(held.setup, held.state)
-        self._held[slot] = _Held(held.provider, held.setup, state, held.looked, held.foretold)
-        self._held.move_to_end(slot)
-        if len(self._held) > KEPT_STATES:
-            self._held.popitem(last=False)
+        return replace(measured.ended(base, ending, metadata, self.clock.now()), message=telling.TERMINATED)
 
     async def _judge(self, work: Callable[[], T], *, heavy: bool) -> T:
         """Weighing one look holds the loop for well under a millisecond; many at once take turns with all else."""
@@ -469,53 +325,8 @@ class Comparer:
         return result
 
 
-def _rebuild(setup: "Setup", looks: "Sequence[Look]") -> "tuple[State, list[State]]":
-    from analysis_service.core.compare import state as fold
-
-    first: list[State] = []
-    state = fold.begin(setup)
-    for state, look in fold.rebuilding(setup, looks):
-        if not look.missed and len(first) < MOST_WAITING:
-            first.append(state)
-    return state, first
-
-
 def _load() -> None:
     """Import what weighs evidence, so that the loop need not wait for it later."""
     from analysis_service.core.compare import looking
 
     looking.warm_up()
-
-
-def _ended(base: Measurement, ending: "telling.Ending", metadata: Mapping[str, str], now: datetime) -> Measurement:
-    return Measurement(
-        ending.phase,
-        base.ordinal,
-        value=ending.value,
-        started_at=base.started_at or now,
-        finished_at=now,
-        metadata=notes.at_end(metadata),
-        reason=ending.reason,
-        cause=ending.cause,
-    )
-
-
-def _with_forecast(reason: str, metadata: Mapping[str, str]) -> str:
-    forecast = metadata.get(FORECAST, "")
-    return f"{reason.rstrip('.')}. {forecast}" if forecast and reason and forecast not in reason else reason
-
-
-def _next_look(base: Measurement) -> tuple[datetime | None, Measurement]:
-    """When the next look is due, if the measurement was to be resumed before it; and the measurement without that."""
-    later = notes.next_look(base.metadata)
-    if later is None:
-        return None, base
-    return later, replace(base, metadata={k: v for k, v in base.metadata.items() if k != notes.NEXT_LOOK})
-
-
-def _first(task: Task, spec: Spec) -> str:
-    return f"{task.name}: first readings taken; the first comparison follows in {_seconds(spec.interval)}"
-
-
-def _seconds(length: timedelta) -> str:
-    return f"{length.total_seconds():g} s"

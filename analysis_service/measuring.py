@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from analysis_service.asking import Asker, Question, unwrap
 from analysis_service.clock import Clock
-from analysis_service.comparing import Comparer, StoredLooks
+from analysis_service.comparing import Comparer
 from analysis_service.core.arguments import ArgumentError, resolve_metric
 from analysis_service.core.compare.spec import is_comparison
 from analysis_service.core.due import Op
@@ -20,6 +20,7 @@ from analysis_service.core.reconcile import Step, Task, secret_missing
 from analysis_service.core.record import Taken
 from analysis_service.core.secret_arguments import SecretError as MissingKey
 from analysis_service.core.secret_arguments import needed, redact, with_secrets
+from analysis_service.keeping import StoredLooks
 from analysis_service.secrets import SecretError
 from providers.base import Answer, ProviderError
 from providers.redact import SHORTEST, forms

@@ -1205,7 +1205,7 @@ async def test_ten_thousand_looks_of_a_fixed_test_need_64_kilobytes(metric: Metr
     while not bench.run.phase.done:
         assert bench.measurer is not None
         step = await bench.turn()
-        for held in bench.measurer.comparer._held.values():
+        for held in bench.measurer.comparer.keeping._held.values():
             largest = max(largest, len(msgspec.json.encode(held.state)))
         bench.clock.at = max(bench.clock.at, step.wake_at or bench.clock.at)
         if restart_at and (bench.clock.at - START).total_seconds() == restart_at:

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from analysis_service.comparing import SOON
 from analysis_service.core.compare import foresight
 from analysis_service.core.compare.state import Setup, State
 from analysis_service.core.model import Measurement, Metric, Phase
 from analysis_service.core.statistics.outlook import Outlook
 from analysis_service.core.statistics.plan import Calibration, Traffic
+from analysis_service.measured import SOON
 from tests.test_comparing import START, Bench, Source, comparison, delays, gauge, histogram, levels, traffic
 
 WAIT = 20.0  # seconds until a test that hangs fails instead
@@ -76,7 +76,7 @@ async def at(bench: Bench, seconds: float) -> Measurement:
 async def made(bench: Bench) -> None:
     """Until there is nothing more to foretell."""
     assert bench.measurer is not None
-    for held in bench.measurer.comparer._held.values():
+    for held in bench.measurer.comparer.keeping._held.values():
         if held.foretold.work is not None:
             await asyncio.wait_for(asyncio.shield(held.foretold.work), WAIT)
 
@@ -214,8 +214,9 @@ async def test_an_end_waits_for_its_forecast_and_for_nobody_else() -> None:
     )
     await second.create()
     assert second.measurer is not None
+    bench.measurer.comparer.foretelling.foresee = foresee
     second.measurer.comparer.foretelling = bench.measurer.comparer.foretelling
-    second.measurer.comparer.foretelling.foresee = foresee
+    second.measurer.comparer.keeping.foretelling = bench.measurer.comparer.foretelling
     async with asyncio.timeout(WAIT):
         run = await second.until_done()
     assert run.phase is Phase.FAILED
