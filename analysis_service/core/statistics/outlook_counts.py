@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import conditional
-from .crossing import Array, Points, at_end, critical_events, crossing, smallest
+from .crossing import POWER, Array, Points, at_end, critical_events, crossing, smallest
 from .mixture import distances
 from .outlook import Outlook, found_first, looks_wanted
 from .plan import MAX_LOG_RATIO, Calibration, Plan, harm_sign, margin_log_ratio
@@ -123,9 +123,9 @@ class _Counts:
         )
 
     def found(self, looks: int, effect: float) -> float:
-        """The chance to fail a canary that is worse by this log ratio."""
+        """The chance to fail a canary that is worse by this log ratio; a little more where it is below POWER."""
         harm = self.finds(looks, effect)
-        if self.watched or self.plan.test in ONCE:
+        if self.watched or self.plan.test in ONCE or harm < POWER:  # then the rest, twice the work, changes nothing
             return harm
         early = self.finds(math.ceil(looks * self.plan.min_bake), effect) if self.plan.min_bake > 0 else 0.0
         return found_first(early, harm, self.passes(looks, harm_sign(self.plan.direction) * effect))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from .crossing import Array, crossing, smallest
+from .crossing import POWER, Array, crossing, smallest
 from .histogram import BEYOND, EdgeState, HistogramState, update
 from .looks import Histogram, Look, usable_histogram
 from .mixture import distances
@@ -114,9 +114,9 @@ class _Edges:
         return looks - math.ceil(BEYOND / (1.0 - highest) / (self.total * (1.0 - self.share)))
 
     def found(self, looks: int, effect: float, *, watched: bool) -> float:
-        """The chance to fail a canary whose observations are worse by this log ratio."""
+        """The chance to fail a canary whose observations are worse by this log ratio; see `outlook_counts`."""
         harm = self.finds(looks, effect)
-        if watched:
+        if watched or harm < POWER:
             return harm
         early = self.finds(math.ceil(looks * self.plan.min_bake), effect)
         return found_first(early, harm, self.passes(looks, harm_sign(self.plan.direction) * effect))
