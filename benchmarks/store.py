@@ -121,7 +121,7 @@ def measure_commits(folder: Path, runs: int, rounds: int) -> dict[str, object]:
     with file.writer:
         for number in range(runs):
             writes.create_run(NewRun(a_run(number), NOW), NOW)
-        claims = {c.run.id: c for c, _, _ in writes.claim("owner", NOW, runs, LEASE)}
+        claims = {c.run.id: c for c, _, _ in writes.owners.claim("owner", NOW, runs, LEASE)}
     disk = Disk(folder / "plain")
     cpu: dict[int, list[float]] = defaultdict(list)
     ratio: dict[int, list[float]] = defaultdict(list)

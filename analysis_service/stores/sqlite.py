@@ -105,13 +105,13 @@ class SqliteStore:
             file.close()
             raise explain(error, "") from error
         with suppress(StoreError):  # on a full disk the leases of a process that was killed run out by themselves
-            await store._write(store._writes.drop_leases)
+            await store._write(store._writes.owners.drop_leases)
         return store
 
     # templates
 
     async def create_template(self, namespace: str, name: str, text: str, now: datetime) -> TemplateRecord:
-        return await self._write(lambda: self._writes.create_template(namespace, name, text, now))
+        return await self._write(lambda: self._writes.templates.create(namespace, name, text, now))
 
     async def get_template(self, namespace: str, name: str, version: int | None = None) -> TemplateRecord:
         return await self._read(lambda rows: rows.templates.find(namespace, name, version))
@@ -127,10 +127,10 @@ class SqliteStore:
         return await self._read(lambda rows: rows.templates.list_versions(namespace, name, limit, after))
 
     async def update_template(self, namespace: str, name: str, text: str, etag: str, now: datetime) -> TemplateRecord:
-        return await self._write(lambda: self._writes.update_template(namespace, name, text, etag, now))
+        return await self._write(lambda: self._writes.templates.update(namespace, name, text, etag, now))
 
     async def delete_template(self, namespace: str, name: str, etag: str) -> None:
-        await self._write(lambda: self._writes.delete_template(namespace, name, etag))
+        await self._write(lambda: self._writes.templates.delete(namespace, name, etag))
 
     # runs
 
@@ -197,14 +197,14 @@ class SqliteStore:
             for _, record, sequence in found:
                 self._recent.read(record, sequence, self._committed)
 
-        found = await self._write(lambda: self._writes.claim(owner, now, limit, lease), claimed)
+        found = await self._write(lambda: self._writes.owners.claim(owner, now, limit, lease), claimed)
         return [claim for claim, _, _ in found]
 
     async def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
-        await self._write(lambda: self._writes.renew(owner, now, lease))
+        await self._write(lambda: self._writes.owners.renew(owner, now, lease))
 
     async def release(self, owner: str, now: datetime, run_id: str = "") -> None:
-        await self._write(lambda: self._writes.release(owner, now, run_id))
+        await self._write(lambda: self._writes.owners.release(owner, now, run_id))
 
     async def save(self, commit: Commit) -> Claim:
         return (await self._write(lambda: self._writes.save(commit), self._saved))[0]

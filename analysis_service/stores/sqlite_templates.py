@@ -1,12 +1,14 @@
-"""Reading the templates of the SQLite store: rows to records, every row against its digest."""
+"""The templates of the SQLite store: rows to records, every row against its digest; and new versions of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import apsw
 
 from analysis_service.stores import rules
-from analysis_service.stores.base import Damaged, NotFound, Page, TemplateRecord
+from analysis_service.stores.base import AlreadyExists, Damaged, NotFound, Page, TemplateRecord
 from analysis_service.stores.sqlite_digests import template_digest
 
 
@@ -51,6 +53,48 @@ class Templates:
             (namespace, name, below, limit + 1),
         )
         return rules.page([_template(row) for row in rows], limit, lambda record: rules.page_key(record.version))
+
+
+class TemplateWrites(Templates):
+    """Writing them too: used on the writer's thread only, inside its transaction."""
+
+    def create(self, namespace: str, name: str, text: str, now: datetime) -> TemplateRecord:
+        path = rules.path(namespace, name)
+        if self._db.execute("SELECT 1 FROM template WHERE namespace = ? AND name = ?", (namespace, name)).fetchone():
+            raise AlreadyExists(f"template {path} exists already")
+        (last,) = self._db.execute(
+            "SELECT version FROM template_last WHERE namespace = ? AND name = ?", (namespace, name)
+        ).fetchone() or (0,)
+        return self._version(TemplateRecord(namespace, name, int(last), "", "", now), text, now)
+
+    def update(self, namespace: str, name: str, text: str, etag: str, now: datetime) -> TemplateRecord:
+        current = self.find(namespace, name)
+        rules.check_etag(current, etag)
+        return current if text == current.text else self._version(current, text, now)
+
+    def delete(self, namespace: str, name: str, etag: str) -> None:
+        rules.check_etag(self.find(namespace, name), etag)
+        self._db.execute("DELETE FROM template WHERE namespace = ? AND name = ?", (namespace, name))
+
+    def _version(self, before: TemplateRecord, text: str, now: datetime) -> TemplateRecord:
+        version = before.version + 1
+        record = replace(before, version=version, text=text, etag=rules.etag(version, text), created_at=now)
+        self._db.execute(
+            "INSERT INTO template VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.namespace,
+                record.name,
+                version,
+                text,
+                record.etag,
+                rules.micros(now),
+                template_digest(record),
+            ),
+        )
+        self._db.execute(
+            "INSERT OR REPLACE INTO template_last VALUES (?, ?, ?)", (record.namespace, record.name, version)
+        )
+        return record
 
 
 def _template(row: Sequence[Any]) -> TemplateRecord:

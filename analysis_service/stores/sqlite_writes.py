@@ -5,7 +5,7 @@ it is as the writer saw it, and everything else hangs on that row having changed
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import apsw
@@ -27,11 +27,9 @@ from analysis_service.stores.base import (
     RequestIdReused,
     RunEvent,
     RunRecord,
-    TemplateRecord,
     Unread,
 )
 from analysis_service.stores.sqlite_digests import (
-    CRASH,
     NEVER,
     TERMINATE,
     Gone,
@@ -44,9 +42,10 @@ from analysis_service.stores.sqlite_digests import (
     run_digest,
     slot_digest,
     spec_digest,
-    template_digest,
 )
+from analysis_service.stores.sqlite_owners import Owners
 from analysis_service.stores.sqlite_rows import Rows, RunRow, Specs, deletion
+from analysis_service.stores.sqlite_templates import TemplateWrites
 
 TRIM = 4_096  # old events are deleted this many at a time
 
@@ -57,13 +56,6 @@ _SAVE = (
     "RETURNING n, terminate"
 )
 _END = ", done = 1, owner = ''"
-
-# Owners of live runs, each looked up once in the index rather than once per run.
-_OWNERS = """WITH RECURSIVE o (owner) AS (
-    SELECT min(owner) FROM run WHERE done = 0
-    UNION ALL
-    SELECT (SELECT min(r.owner) FROM run r WHERE r.done = 0 AND r.owner > o.owner) FROM o WHERE o.owner IS NOT NULL
-) SELECT o.owner, l.until FROM o LEFT JOIN lease l ON l.owner = o.owner WHERE o.owner IS NOT NULL"""
 
 
 class Writes:
@@ -90,8 +82,8 @@ class Writes:
         self._fenced = fenced
         self.sequence = self._rows.sequence()  # given out last, by a commit or by one that failed
         self._damage = damage
-
-    # runs
+        self.owners = Owners(db, self._rows, damage, fail)
+        self.templates = TemplateWrites(db)
 
     def create_run(self, new: NewRun, now: datetime) -> tuple[RunRecord, bool, int]:
         """The record, whether it is new, and its sequence."""
@@ -326,100 +318,3 @@ class Writes:
             self._db.execute("DELETE FROM event WHERE sequence <= ?", (floor,))
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'floor'", (str(floor),))
         return sequence
-
-    # owning
-
-    def claim(self, owner: str, now: datetime, limit: int, lease: timedelta) -> list[tuple[Claim, RunRecord, int]]:
-        """Claims with the record and sequence they were made of."""
-        self.renew(owner, now, lease)
-        free: list[tuple[int, int]] = []
-        owners: list[tuple[str, int | None]] = list(self._db.execute(_OWNERS))
-        for other, until in owners:
-            held = until is not None and rules.lease_holds(rules.moment(until), now, lease)
-            if other != owner and not (other and held):
-                free += self._db.execute(
-                    "SELECT due, n FROM run WHERE done = 0 AND owner = ? ORDER BY due, n LIMIT ?",
-                    (other, limit + len(self._damage)),
-                )
-        claims: list[tuple[Claim, RunRecord, int]] = []
-        for _, n in sorted(free):
-            if len(claims) == limit:
-                break
-            if n in self._damage:
-                continue
-            try:
-                row = self._rows.numbered(n)
-                self._rows.check_slots(row)
-                record = self._rows.record(row)
-                crashes, odd = divmod(row.crashes, CRASH)
-                if odd or crashes < 0:
-                    raise Damaged(f"the crash count of run {row.id} is damaged")
-            except Damaged as error:
-                self._damage[n] = str(error)
-                continue
-            self._db.execute(
-                "UPDATE run SET owner = ?, epoch = epoch + 1, crashes = crashes + ? WHERE n = ?", (owner, CRASH, n)
-            )
-            claim = Claim(record.run, row.epoch + 1, owner, row.resource_version, record.terminate_requested, crashes)
-            claims.append((claim, record, row.sequence))
-        if self._fail:
-            self._fail("after_claim")
-        return claims
-
-    def drop_leases(self) -> None:
-        """At opening: the file is this process's alone, so whoever held a lease is gone."""
-        self._db.execute("DELETE FROM lease")
-
-    def renew(self, owner: str, now: datetime, lease: timedelta) -> None:
-        self._db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?)", (owner, rules.micros(now + lease)))
-
-    def release(self, owner: str, now: datetime, run_id: str) -> None:
-        if run_id:
-            one = "UPDATE run SET owner = '', crashes = 0 WHERE done = 0 AND owner = ? AND id = ?"
-            self._db.execute(one, (owner, run_id))
-            return
-        # leases that ended long ago protect nothing; without this their rows would only ever grow in number
-        self._db.execute(
-            "DELETE FROM lease WHERE owner = ? OR until < ?", (owner, rules.micros(now - rules.REQUEST_KEPT))
-        )
-        self._db.execute("UPDATE run SET owner = '', crashes = 0 WHERE done = 0 AND owner = ?", (owner,))
-
-    # templates
-
-    def create_template(self, namespace: str, name: str, text: str, now: datetime) -> TemplateRecord:
-        path = rules.path(namespace, name)
-        if self._db.execute("SELECT 1 FROM template WHERE namespace = ? AND name = ?", (namespace, name)).fetchone():
-            raise AlreadyExists(f"template {path} exists already")
-        (last,) = self._db.execute(
-            "SELECT version FROM template_last WHERE namespace = ? AND name = ?", (namespace, name)
-        ).fetchone() or (0,)
-        return self._version(TemplateRecord(namespace, name, int(last), "", "", now), text, now)
-
-    def update_template(self, namespace: str, name: str, text: str, etag: str, now: datetime) -> TemplateRecord:
-        current = self._rows.templates.find(namespace, name)
-        rules.check_etag(current, etag)
-        return current if text == current.text else self._version(current, text, now)
-
-    def delete_template(self, namespace: str, name: str, etag: str) -> None:
-        rules.check_etag(self._rows.templates.find(namespace, name), etag)
-        self._db.execute("DELETE FROM template WHERE namespace = ? AND name = ?", (namespace, name))
-
-    def _version(self, before: TemplateRecord, text: str, now: datetime) -> TemplateRecord:
-        version = before.version + 1
-        record = replace(before, version=version, text=text, etag=rules.etag(version, text), created_at=now)
-        self._db.execute(
-            "INSERT INTO template VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                record.namespace,
-                record.name,
-                version,
-                text,
-                record.etag,
-                rules.micros(now),
-                template_digest(record),
-            ),
-        )
-        self._db.execute(
-            "INSERT OR REPLACE INTO template_last VALUES (?, ?, ?)", (record.namespace, record.name, version)
-        )
-        return record
