@@ -109,7 +109,7 @@ class Parts:
     apart: Apart
 
     async def close(self) -> None:
-        self.calibrator.pool.close()
+        self.calibrator.close()
         await asyncio.to_thread(self.apart.close)
         await self.http.close()
         await self.store.close()

@@ -277,7 +277,7 @@ async def phase(
         await engine.drain(5)
         await serving
         for calibrator in calibrators:  # comparisons may still be waiting for theirs
-            calibrator.pool.close()
+            calibrator.close()
         apart.close()
         collecting.cancel()
         await store.close()

@@ -99,6 +99,12 @@ class Calibrator:
             if not shared.waiting and not shared.work.done():
                 shared.work.cancel()
 
+    def close(self) -> None:
+        """Ends what is under way or waits for its turn; nobody will ask for it any more."""
+        for shared in self._shared.values():
+            shared.work.cancel()
+        self.pool.close()
+
     def _patience(self, spec: Spec) -> timedelta:
         """What is left of the run must still be worth its settings: nothing is judged while they are waited for."""
         if spec.max_duration is None:

@@ -64,7 +64,7 @@ async def judge_case(case: Case, compose: Callable[[Mapping[str, str], bool], Ru
         replayed = await replay(spec, frames, start, end, calibrate=calibrate)
     finally:
         if calibrate is not None:
-            calibrate.calibrator.pool.close()
+            calibrate.calibrator.close()
     wrong = list(_unmet(case, replayed))
     controls = (
         [control async for control in _controls(case, spec, asked, frames, start, end)] if case.control >= 0 else []

@@ -1,6 +1,7 @@
 """The seam that live comparisons calibrate through: what a look-back gives them, what it costs, and what it cannot."""
 
 import asyncio
+import gc
 import shutil
 import threading
 from array import array
@@ -167,6 +168,23 @@ async def test_one_that_gives_up_leaves_the_others_waiting() -> None:
     assert await other is None
     assert history.asked == ["errors"]
     calibrator.pool.close()
+
+
+async def test_at_the_end_what_waits_is_let_go_and_nobody_hears_of_it() -> None:
+    """One is under way and one waits for its turn: neither asks any more, and neither leaves an error behind."""
+    history, unheard = Slow(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    calibrator = Calibrator(history, lambda: END)
+    waiting = [asyncio.ensure_future(calibrator(name, spec_of(COUNTS))) for name in ("first", "second")]
+    while not history.asked:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    calibrator.close()
+    await asyncio.wait(waiting)
+    history.let.set()
+    assert all(one.cancelled() for one in waiting)
+    del waiting
+    gc.collect()  # what nobody asked for is told of when it goes
+    assert (history.asked, unheard) == (["first"], [])
 
 
 class Broken:
