@@ -42,8 +42,10 @@ def screened(spec: Spec, plan: Plan, before: Still, look: Look) -> tuple[Still, 
     flags = [flag for flag in look.flags if flag not in (FROZEN, UNCHANGED)]
     gaps = {arm: flag for arm, flag in look.gaps.items() if flag != FROZEN}
     known = plan.calibration.repeats if plan.calibration is not None else None
-    asked = {} if values[CANARY] == values[STABLE] else read  # equal: at a rest that both know
-    for arm, value in asked.items():
+    if values[CANARY] is not None and values[CANARY] == values[STABLE]:
+        # a value that both arms know: a queue that is empty, no errors at night
+        seen = {arm: frozen.at_rest(one) for arm, one in seen.items()}
+    for arm, value in read.items():
         if value is None or (spec.missing == "zero" and value == _ZERO):  # such a zero may be no series at all
             continue
         other = seen[STABLE if arm == CANARY else CANARY]

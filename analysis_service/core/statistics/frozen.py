@@ -13,7 +13,8 @@ most a martingale of mean 1, so that the looks after a given one are called impr
 
 Repeats that come in stretches (a quiet hour, a slow scrape) are not independent: LEAST many are wanted besides, more
 than twice the longest stretch seen, and as many as by the arm's own looks in this run, and by the other arm's, would
-come as rarely. What is called frozen teaches nothing about the metric alive.
+come as rarely. A value that both arms had at the same look is one at which the metric rests. What is called frozen
+teaches nothing about the metric alive.
 """
 
 import math
@@ -51,6 +52,11 @@ def after(seen: Seen, data: ArmData) -> Seen:
     if data == seen.last:
         return msgspec.structs.replace(seen, unchanged=seen.unchanged + 1, taken=seen.taken + 1, frozen=False)
     return Seen(data, before=_with(seen.before, seen.taken, changed=True))
+
+
+def at_rest(seen: Seen) -> Seen:
+    """The value is one at which the metric rests: however long it stays, that is how it is alive."""
+    return msgspec.structs.replace(seen, unchanged=0, taken=0, before=_with(seen.before, seen.taken, changed=False))
 
 
 def called(seen: Seen) -> Seen:

@@ -1,7 +1,9 @@
 """An arm whose value stands still, from looks to verdict: what is dropped, what is told, and what is no freeze."""
 
+import csv
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,16 +13,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from analysis_service.core.compare import state as fold
-from analysis_service.core.compare import telling
+from analysis_service.core.compare import still, telling
 from analysis_service.core.compare.spec import parse, plan_of
 from analysis_service.core.compare.state import Setup, State, Told
 from analysis_service.core.model import Cause, Metric, Phase
 from analysis_service.core.model import Look as StoredLook
-from analysis_service.core.statistics.frozen import FROZEN, UNCHANGED
+from analysis_service.core.statistics.frozen import FROZEN, UNCHANGED, most
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram, Look
 from analysis_service.core.statistics.plan import Calibration, Plan, Repeats
 from analysis_service.core.statistics.verdict import VerdictState
 
+REAL = Path(__file__).parents[3] / "benchmarks" / "data" / "nab"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY = timedelta(seconds=30)
 Arm = Callable[[int], ArmData | None]
@@ -94,6 +97,15 @@ def shrunk(arm: Arm, by: float) -> Arm:
         (stops(5), beside, {}, Calibration(points=360, repeats=Repeats(360, 0)), 15, None),
         (stops(1), beside, {}, Calibration(points=360, repeats=Repeats(360, 0)), 21, None),
         (stops(5), beside, {}, Calibration(points=360, repeats=Repeats(360, 330, 60)), None, None),
+        # nothing happens, and now and then one of them sees something: nobody uses it at night
+        (
+            lambda k: alive(k) if k < 20 else Gauge(0.0),
+            lambda k: beside(k) if k < 20 or k % 7 == 0 else Gauge(0.0),
+            {},
+            None,
+            None,
+            None,
+        ),
         # it was always so
         (lambda k: Gauge(7.0), beside, {}, None, None, None),
         # integers that move now and then
@@ -212,7 +224,7 @@ def test_what_it_comes_to_at_the_deadline(until: int, policy: str, phase: Phase,
     calibration=st.sampled_from([None, Calibration(points=360, repeats=Repeats(360, 40, 3))]),
     cut=st.integers(1, 89),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_replayed_and_rebuilt_looks_are_as_they_were_live(
     freezes: tuple[int, int], thaw: int, missed: frozenset[int], calibration: Calibration | None, cut: int
 ) -> None:
@@ -234,6 +246,23 @@ def test_replayed_and_rebuilt_looks_are_as_they_were_live(
     assert [msgspec.json.encode(look.data) for look in again] == [msgspec.json.encode(look.data) for look in stored]
     assert fold.rebuild(one, stored) == state
     assert fold.rebuild(one, stored[:cut]) == cut_state
+
+
+@pytest.mark.parametrize("file", sorted(REAL.glob("*.csv")), ids=lambda path: path.stem[4:40])
+@pytest.mark.parametrize("before", [0, 360])
+def test_real_series_are_not_called_frozen(file: Path, before: int) -> None:
+    """Odd points beside even points, 240 a run; among them disks that rest and a keyboard at night."""
+    with file.open() as lines:
+        values = [Gauge(float(row["value"])) for row in csv.DictReader(lines)]
+    one = setup(until="terminated")
+    for at in range(2 * before, len(values) - 480, 480):
+        repeats = most([values[at - 2 * before + odd : at : 2] for odd in (0, 1)]) if before else None
+        plan = replace(one.plan, calibration=Calibration(points=before, repeats=repeats))
+        seen = still.Still()
+        for k in range(240):
+            look = Look(k + 1, START, values[at + 2 * k + 1], values[at + 2 * k])
+            seen, _ = still.screened(one.spec, plan, seen, look)
+            assert not seen.now, (at, k)
 
 
 def test_settings_and_states_of_before_are_read() -> None:
