@@ -101,7 +101,7 @@ class _Gauges(_Judge):
         super().__init__(scenario, runs)
         known = [run.calibration for run in runs if run.calibration is not None]
         room = room_of(Plan(scenario.test, Margin(relative=scenario.margin)), None, log_ratio=True)
-        self.state = Gauges(len(runs[0].canary), known, room)
+        self.state = Gauges(len(runs[0].canary), known, room, ALPHA)
 
     def add(self, canary: Array, stable: Array) -> tuple[Array, Array]:
         state = self.state

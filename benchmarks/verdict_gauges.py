@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from analysis_service.core.statistics import last_look
 from analysis_service.core.statistics.gauge_series import PRIOR_POINTS, prior
 from analysis_service.core.statistics.plan import Calibration
 from analysis_service.core.statistics.starts import log_weight, surplus
@@ -18,8 +19,9 @@ Array = NDArray[np.float64]
 class Gauges:
     """The state of R calibrated runs whose values are all positive: log ratios, prewhitened and winsorised."""
 
-    def __init__(self, planned: int, calibrations: list[Calibration], room: float) -> None:
-        self.planned = planned
+    def __init__(self, planned: int, calibrations: list[Calibration], room: float, level: float) -> None:
+        """level: alpha, which is beta here."""
+        self.planned, self.level = planned, level
         assert all(c.sufficient and c.log_ratio and c.autocorrelation > 0.0 for c in calibrations)
         self.phi = np.array([c.autocorrelation for c in calibrations])
         self.low = np.array([-np.inf if c.fence_low is None else c.fence_low - room for c in calibrations])
@@ -102,4 +104,39 @@ class Gauges:
         level = np.where(gap > 0, level, np.minimum(level, 0.0)) + np.array(weights)[kept]
         top = level.max(axis=1)
         total: Array = np.log(np.exp(level - top[:, None]).sum(axis=1)) + top
-        return total + np.where(self.floor > 0, math.log1p(-FLOOR_SHARE), 0.0)
+        spent = np.where(self.floor > 0, math.log1p(-FLOOR_SHARE), 0.0)
+        part = last_look.share(self.planned)
+        if part == 0.0:
+            return total + spent
+        limit = -math.log(self.level) - spent
+        total += math.log1p(-part)
+        more = bets(gap[:, 0], (square + deviation)[:, 0], points, self.planned - self.used, part * np.exp(-limit))
+        return np.where(total < limit, np.logaddexp(total, more + math.log(part)), total) + spent
+
+
+def bets(gap: Array, square: Array, n: float, left: int, level: Array) -> Array:
+    """`last_look.log_bet` of R runs; the levels are one or two numbers."""
+    found = np.full(len(gap), -np.inf)
+    end, known = n + left, n + PRIOR_POINTS
+    if left < 0 or end < last_look.FEWEST:
+        return found
+    level = level * (1.0 - 1e-9)
+    limit = np.array([last_look.bound(PRIOR_POINTS + end - 1.0, float(one)) for one in level]) * math.sqrt(end)
+    now = n * gap / np.sqrt(square)
+    if left == 0:
+        return np.where(now >= limit, -np.log(level), -np.inf)
+    hopeful = now > np.maximum(limit * math.sqrt((PRIOR_POINTS + end) / known) * (1.0 - math.sqrt(left / end)), 0.0)
+    now, limit = now[hopeful], limit[hopeful]
+    freedom, slope, total = known + max(left - 1.0, 0.0), left - limit * limit, np.zeros(len(now))
+    root, width = math.sqrt(freedom), math.sqrt(left)
+    for share, weight in last_look.nodes(known, max(left - 1.0, 0.0)):
+        s = now * math.sqrt(share)
+        inside = s * s + slope
+        reach = limit * np.sqrt(np.maximum(inside, 0.0))
+        chance = stdtr(freedom, root * (s * s - limit * limit) / (reach + s * width))
+        few = slope < 0.0
+        chance[few] -= stdtr(freedom, root * (s * width + reach)[few] / slope[few])
+        total += np.where(inside > 0.0, weight * chance, 0.0)
+    with np.errstate(divide="ignore"):
+        found[hopeful] = np.log(np.maximum(total, 0.0) / level[hopeful])
+    return found

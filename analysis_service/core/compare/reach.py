@@ -20,7 +20,7 @@ _FREE = frozenset({"objective", "sample-ratio", "kayenta"})  # of a margin
 _HISTORY = frozenset({"prometheus"})  # providers that a look-back can ask
 _BURN_IN = 20  # values before sequential-mean speaks
 _UNKNOWN_MEMORY = 3.0  # looks of a gauge without history that count as one independent look: (1 + .5) / (1 - .5)
-_PRIOR = 0.2  # variance of the effect that sequential-t expects, in variances of a point
+_AT_THE_END = 3.0  # independent points that a t-test of all of them wants
 
 
 class Limit(NamedTuple):
@@ -82,7 +82,7 @@ def _split(spec: "Spec") -> Iterator[Limit]:
 
 def _looks(spec: "Spec", looks: int) -> Iterator[Limit]:
     """What takes more looks than there are."""
-    alpha, beta, test = spec.alpha, spec.settings["beta"], spec.test
+    test = spec.test
     if spec.test in _ONE_NUMBER:
         wanted = _fewest(spec)
         if looks < wanted:
@@ -96,16 +96,10 @@ def _looks(spec: "Spec", looks: int) -> Iterator[Limit]:
         text = f"maxDuration has {_some(looks)}, and sequential-mean decides nothing before it has seen {_BURN_IN}"
         yield Limit("maxDuration", text, "Make it longer, look more often, or use sequential-t.")
     if test == "sequential-t" and not _has_history(spec):
-        wanted = next(n for n in range(1, 10_000) if _most_evidence(n) >= -math.log(min(alpha, beta)))
+        wanted = math.ceil(_AT_THE_END * _UNKNOWN_MEMORY)
         if looks < wanted:
-            text = f"maxDuration has {_some(looks)}, and without history sequential-t cannot fail before look {wanted}"
+            text = f"maxDuration has {_some(looks)} of the {wanted} that sequential-t needs without history"
             yield Limit("maxDuration", text, "Make it longer, look more often, or ask a provider that has history.")
-
-
-def _most_evidence(looks: int) -> float:
-    """The largest log e-value of the first start of sequential-t without history, however large the effect."""
-    n = looks / _UNKNOWN_MEMORY
-    return 0.5 * (n - 1.0) * math.log1p(n * _PRIOR) if n > 1.0 else 0.0
 
 
 def _fewest(spec: "Spec") -> int:

@@ -27,18 +27,22 @@ _STEPS = 60  # of Newton's method; half a dozen are usual
 _CLOSE = 1e-3  # of a log e-value
 
 
-def crossing(distance: float, bound: float) -> float:
+def crossing(distance: float, bound: float, last: float = math.inf) -> float:
     """For a test that looks all the time. 0 for a bound that is not finite: nothing reaches it.
 
-    distance, bound: of the truth and of the limit from the null at the end, in standard errors.
+    distance, bound: of the truth and of the limit from the null at the end, in standard errors. last: the limit of the
+    last look alone, where that is lower.
     """
-    if not (math.isfinite(bound) and math.isfinite(distance)):
+    if not math.isfinite(bound):
+        return at_end(distance, last)
+    if not math.isfinite(distance):
         return 0.0
-    if bound <= 0.0:
+    last = min(bound, last)
+    if last <= 0.0:
         return 1.0
     early = bound * distance - 0.5 * bound * bound
-    before = math.exp(min(early, 700.0)) * _NORMAL.cdf(-distance) if distance < _FAR else 0.0
-    return min(_NORMAL.cdf(distance - bound) + before, 1.0)
+    before = math.exp(min(early, 700.0)) * _NORMAL.cdf(last - bound - distance) if distance < _FAR else 0.0
+    return min(_NORMAL.cdf(distance - last) + before, 1.0)
 
 
 def at_end(distance: float, bound: float) -> float:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from . import t_test
+from . import last_look, t_test
 from .calibration import LONGEST_MEMORY
 from .crossing import at_end, crossing, smallest
 from .gauge_series import PRIOR_POINTS
@@ -94,23 +94,30 @@ class _Gauge:
         margin = _margin(self.plan, self.noise, harm_sign(self.plan.direction))
         return self.noise.floor + (margin if self.plan.fail_at == "margin" else 0.0)
 
-    def chance(self, looks: int, distance: float, level: float, weight: float) -> float:
+    def chance(self, looks: int, distance: float, level: float, weight: float, *, part: float | None = None) -> float:
+        """part: the bet's on the last of these looks; None: they are all that are planned."""
         n = max(looks * self.noise.discount, 1e-9)
         standard = distance * math.sqrt(n) / self.noise.deviation
         if self.plan.test in ONCE:
             return at_end(standard, -_NORMAL.inv_cdf(level))
-        return crossing(standard, _bound(-math.log(level) - math.log(weight), n, self.noise.prior))
+        last = math.inf
+        if part is None:
+            part = last_look.share(looks) if self.plan.restarts else 0.0
+            last = _last(level * part, n, self.noise.prior) if part > 0.0 else math.inf
+        return crossing(standard, _bound(-math.log(level * weight * (1.0 - part)), n, self.noise.prior), last)
 
     def found(self, looks: int, effect: float) -> float:
         plan = self.plan
         harm = self.finds(looks, effect)
         if self.watched or plan.test in ONCE:
             return harm
-        return found_first(self.finds(math.ceil(looks * plan.min_bake), effect), harm, self.passes(looks, effect))
+        part = last_look.share(looks) if plan.restarts else 0.0
+        early = self.finds(math.ceil(looks * plan.min_bake), effect, part=part)
+        return found_first(early, harm, self.passes(looks, effect))
 
-    def finds(self, looks: int, effect: float) -> float:
+    def finds(self, looks: int, effect: float, *, part: float | None = None) -> float:
         alpha = self.plan.alpha / 2 if self.plan.direction == "either" else self.plan.alpha
-        return self.chance(looks, effect - self.start, alpha, FIRST if self.plan.restarts else 1.0)
+        return self.chance(looks, effect - self.start, alpha, FIRST if self.plan.restarts else 1.0, part=part)
 
     def passes(self, looks: int, effect: float = 0.0) -> float:
         """The chance to pass, when the arms are alike or the canary is worse by this much."""
@@ -133,6 +140,15 @@ def _margin(plan: Plan, noise: Noise, way: int) -> float:
     if way > 0:
         return math.log1p(relative)
     return -math.log1p(-relative) if relative < 1 else MAX_LOG_RATIO
+
+
+def _last(level: float, n: float, prior: float) -> float:
+    """z at which the t-test of n points rejects; infinite where they are too few."""
+    if n < last_look.FEWEST:
+        return math.inf
+    from scipy.special import stdtrit
+
+    return -float(stdtrit(n - 1.0 + prior, level))
 
 
 def _bound(limit: float, n: float, prior: float) -> float:

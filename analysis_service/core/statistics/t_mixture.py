@@ -8,6 +8,7 @@ Sources: Lai (1976); Wang & Ramdas (2023), arXiv 2310.03722; Lindon et al. (2022
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -87,19 +88,37 @@ def log_e(data: Sums, nulls: tuple[float, ...], sign: int) -> Array:
     return whole
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What the first start has seen: n points that count, their mean, squared deviations (and the prior's)."""
+
+    n: float
+    mean: float
+    deviation: float
+    discount: float
+
+
+def whole(data: Sums) -> Whole | None:
+    """None before it has seen any noise, and while one that is all rounding has too few points."""
+    points, seen = float(data.n[0]), float(data.deviation[0])
+    discount = 1.0 if data.discount is None else float(data.discount[0])
+    n = points * discount
+    if n <= 1.0 or (seen <= 0.0 and points < COARSE_POINTS):
+        return None
+    deviation = max(seen / (points - 1.0), data.floor * data.floor) * (n - 1.0) + data.prior_square
+    return Whole(n, float(data.mean[0]), deviation, discount) if deviation > 0.0 else None
+
+
 def log_e_first(data: Sums, null: float, sign: int) -> float:
     """`log_e` of the first start alone, and without arrays."""
-    points, seen = float(data.n[0]), float(data.deviation[0])
-    n = points if data.discount is None else points * float(data.discount[0])
-    if n <= 1.0 or (seen <= 0.0 and points < COARSE_POINTS):
+    seen = whole(data)
+    if seen is None:
         return 0.0
-    deviation = max(seen / (points - 1.0), data.floor * data.floor) * (n - 1.0) + data.prior_square
-    if deviation <= 0.0:
-        return 0.0
-    gap, freedom, shrink = sign * (float(data.mean[0]) - null), n + data.prior, 1.0 + n * G2
+    n = seen.n
+    gap, freedom, shrink = sign * (seen.mean - null), n + data.prior, 1.0 + n * G2
     square = gap * gap * n
-    tail = float(_student()(freedom, gap * n * math.sqrt(G2 * freedom / shrink / (square / shrink + deviation))))
-    level = log_bayes_factor(square * (freedom - 1.0) / deviation, freedom - 1.0, n, G2)
+    tail = float(_student()(freedom, gap * n * math.sqrt(G2 * freedom / shrink / (square / shrink + seen.deviation))))
+    level = log_bayes_factor(square * (freedom - 1.0) / seen.deviation, freedom - 1.0, n, G2)
     level += math.log(2.0 * tail + _TINY)
     return level if gap > 0.0 else min(level, 0.0)
 

@@ -3,7 +3,7 @@
 Differences canary - stable at equal times (or log ratios, when every value is positive) take out season and shared
 load. They are winsorised at the look-back's fences, prewhitened with its AR(1) parameter,
 e_t = (d_t - phi d_{t-1}) / (1 - phi), and fed to a mixture over effect sizes of the t likelihood ratio (`t_mixture`)
-with restarts (`starts`).
+with restarts (`starts`) and, where the end is known, a bet on the last look (`last_look`).
 
 Without 60 points of history the number of points is discounted by the autocorrelation that the run has shown since each
 start, at least .5.
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from . import last_look
 from .evidence import FLOOR_FILLS_MARGIN, Evidence
 from .gauge_series import Series, Sums, discount_of, extend, memory, prior, sums
 from .looks import Look, usable_gauge
@@ -139,7 +140,15 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
             resolution *= state.used / max(math.sqrt(state.canary_sum) * math.sqrt(state.stable_sum), _FAINT)
         other = _margin(plan, baseline, -sign, log_ratio=log_ratio) if plan.direction == "either" else math.inf
         found = _weigh(
-            plan, series, (margin, other), floor, discount, resolution, log_ratio=log_ratio, interval=interval
+            plan,
+            series,
+            (margin, other),
+            floor,
+            discount,
+            resolution,
+            state.used,
+            log_ratio=log_ratio,
+            interval=interval,
         )
         if found.lower is not None and found.upper is not None and found.lower > found.upper:
             found.lower, found.upper, flags = None, None, (*flags, "model-violated")
@@ -186,6 +195,7 @@ def _weigh(
     floor: float,
     discount: float,
     resolution: float,
+    used: int,
     *,
     log_ratio: bool,
     interval: bool,
@@ -207,24 +217,44 @@ def _weigh(
     if not len(data.n):
         return found
     told = interval or plan.fail_at == "margin"  # evidence beyond the margin is asked for
-    harm, beyond, safety, found.since = _logs(data, series.origin, margin, floor, sign, beyond=told)
+    bet = _bet(plan, used)
+    spent = math.log1p(-FLOOR_SHARE) if floor > 0 else 0.0
+    limits = _limit(plan, plan.alpha) - spent, -math.log(plan.beta) - spent
+    harm, beyond, safety, found.since = _logs(data, series.origin, margin, floor, sign, bet, limits, beyond=told)
     if plan.direction == "either":
-        down = _logs(data, series.origin, margins[1], floor, -sign, beyond=told)
+        down = _logs(data, series.origin, margins[1], floor, -sign, bet, limits, beyond=told)
         harm, beyond = _log_mean(harm, down[0]), _log_mean(beyond, down[1])
         safety = min(safety, down[2])
-    if floor > 0:
-        spent = math.log1p(-FLOOR_SHARE)
-        harm, beyond, safety = harm + spent, beyond + spent, safety + spent
-    found.logs = harm, beyond, safety
+    found.logs = harm + spent, beyond + spent, safety + spent
     if interval and sd > 0:
-        found.lower, found.upper = _bounds(plan, series, data, mean, sd, sign)
+        found.lower, found.upper = _bounds(plan, series, data, bet, mean, sd, sign)
     return found
 
 
+def _bet(plan: Plan, used: int) -> last_look.Bet:
+    """The single-start form knows no end."""
+    return last_look.Bet(last_look.share(plan.planned_looks) if plan.restarts else 0.0, plan.planned_looks - used)
+
+
+def _limit(plan: Plan, level: float) -> float:
+    """The log e-value that decides, of one direction."""
+    return -math.log(level) + (math.log(2) if plan.direction == "either" else 0.0)
+
+
 def _logs(
-    data: Sums, origin: float, margin: float, floor: float, sign: int, *, beyond: bool
+    data: Sums,
+    origin: float,
+    margin: float,
+    floor: float,
+    sign: int,
+    bet: last_look.Bet,
+    limits: tuple[float, float],
+    *,
+    beyond: bool,
 ) -> tuple[float, float, float, int]:
     """Log e-values against no change, within the margin, and at or beyond it; and the look the first speaks from.
+
+    limits: the log e-values that decide, on harm and on safety.
 
     Safety is asked of the whole run only: a late start would forget harm. beyond: whether the second is asked for (0).
     """
@@ -233,11 +263,16 @@ def _logs(
     if known and beyond:
         nulls = (*nulls, sign * (margin + floor) - origin)
     logs = log_e(data, nulls, sign)
-    found = mixed(data, logs)
+    found = [
+        last_look.joined(one, data, null, sign, bet, limits[0])
+        for one, null in zip(mixed(data, logs), nulls, strict=True)
+    ]
     since = int(data.looks[int((logs[0] + data.log_weights).argmax())])
     if not known:
         return found[0], 0.0, 0.0, since
-    return found[0], found[-1] if beyond else 0.0, log_e_first(data, sign * (margin - floor) - origin, -sign), since
+    safe = sign * (margin - floor) - origin
+    safety = last_look.joined(log_e_first(data, safe, -sign), data, safe, -sign, bet, limits[1])
+    return found[0], found[-1] if beyond else 0.0, safety, since
 
 
 def _log_mean(a: float, b: float) -> float:
@@ -277,9 +312,9 @@ def _rate(gap: float, discount: float) -> float:
 
 
 def _bounds(
-    plan: Plan, series: Series, data: Sums, mean: float, sd: float, sign: int
+    plan: Plan, series: Series, data: Sums, bet: last_look.Bet, mean: float, sd: float, sign: int
 ) -> tuple[float | None, float | None]:
-    threshold = math.log(1 / plan.alpha) + (math.log(2) if plan.direction == "either" else 0.0)
+    threshold = _limit(plan, plan.alpha)
     points = series.n if data.discount is None else series.n * float(data.discount[0])
     step = 3.0 * sd / math.sqrt(max(points, 1.0))
 
@@ -288,9 +323,8 @@ def _bounds(
 
         def excess(null: float) -> float:
             at = null - series.origin
-            if not restarted:
-                return log_e_first(data, at, direction) - threshold
-            return mixed(data, log_e(data, (at,), direction))[0] - threshold
+            level = mixed(data, log_e(data, (at,), direction))[0] if restarted else log_e_first(data, at, direction)
+            return last_look.joined(level, data, at, direction, bet, threshold) - threshold
 
         found = confidence_limit(excess, direction, mean, step, 1e4 * step)
         return found if math.isfinite(found) else None

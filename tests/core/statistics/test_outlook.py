@@ -82,11 +82,11 @@ def test_gauges_end_as_foretold(sd: float, margin: float) -> None:
 
 
 def test_a_gauge_without_history_may_be_unable_to_fail() -> None:
-    """Its looks count a third each: however large the harm, seven points say no more than 1 in 16."""
+    """Its looks count a third each: however large the harm, three points say no more than 1 in 3."""
     without = Noise(0.01, discount=1 / 3, log_ratio=True)
-    assert outlook_gauge(GAUGE, looks=20, noise=without).smallest_effect is None
+    assert outlook_gauge(GAUGE, looks=8, noise=without).smallest_effect is None
     assert outlook_gauge(GAUGE, looks=30, noise=without).smallest_effect is not None
-    plan = replace(GAUGE, planned_looks=20)
+    plan = replace(GAUGE, planned_looks=8)
     assert ended(plan, gauge(0.01, 8.0), 10)["fail"] == 0.0
     assert ended(replace(plan, planned_looks=30), gauge(0.01, 8.0), 10)["fail"] == 1.0
 
