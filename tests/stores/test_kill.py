@@ -269,5 +269,11 @@ def test_killed_at_every_named_place(zygote: Zygote, folder: Path, failpoint: st
 
 
 def test_without_the_fence_the_same_checks_fail(zygote: Zygote, folder: Path) -> None:
-    found, _ = kill_round(zygote, folder, [{"TIDEGATE_BROKEN": "fence"}] * 20, 4)
-    assert any("epochs go back" in line or "taken" in line or "went back" in line for line in found), found
+    """Two owners must meet for it, which a starved machine lets happen seldom: a few rounds are tried."""
+    for number in range(10):
+        round_folder = folder / str(number)
+        round_folder.mkdir()
+        found, _ = kill_round(zygote, round_folder, [{"TIDEGATE_BROKEN": "fence"}] * 20, 4)
+        if any("epochs go back" in line or "taken" in line or "went back" in line for line in found):
+            return
+    pytest.fail("ten rounds without the fence, and nothing was noticed")
