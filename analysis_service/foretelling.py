@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 Foresee = Callable[["Setup", "Sequence[State | None]", "Outlook | None"], "Outlook | None"]
 """`foresight.after`, here or elsewhere. Blocking: it is asked in a thread."""
 
-MOST_WAITING = 60  # states of a comparison: looks after which no first forecast is made
-
 
 @dataclass(slots=True)
 class Foretold:
@@ -54,7 +52,9 @@ class Foretelling:
         for state in states:
             # while others are under way nobody knows what will be due
             under_way = foretold.states or foretold.making.locked()
-            if len(foretold.states) < MOST_WAITING and (under_way or foresight.is_due(setup, state, foretold.known)):
+            if len(foretold.states) < foresight.PATIENCE and (
+                under_way or foresight.is_due(setup, state, foretold.known)
+            ):
                 foretold.states.append(state)
         if foretold.states and foretold.work is None:
             foretold.work = asyncio.create_task(self._in_turn(foretold, setup))

@@ -15,7 +15,7 @@ from analysis_service.core.compare.spec import Spec, comparison_of, parse
 from analysis_service.core.model import Look, Measurement, Metric, Run
 from analysis_service.core.reconcile import Task
 from analysis_service.core.statistics.plan import Plan
-from analysis_service.foretelling import MOST_WAITING, Foretelling, Foretold
+from analysis_service.foretelling import Foretelling, Foretold
 from analysis_service.notes import LAST_LOOK
 from analysis_service.settling import Settling, Slot
 from analysis_service.stores.base import Page
@@ -136,11 +136,12 @@ async def _rebuilt(
 
 
 def _rebuild(setup: "Setup", looks: Sequence[Look]) -> "tuple[State, list[State]]":
+    from analysis_service.core.compare import foresight
     from analysis_service.core.compare import state as fold
 
     first: list[State] = []
     state = fold.begin(setup)
     for state, look in fold.rebuilding(setup, looks):
-        if not look.missed and len(first) < MOST_WAITING:
+        if not look.missed and len(first) < foresight.PATIENCE:
             first.append(state)
     return state, first

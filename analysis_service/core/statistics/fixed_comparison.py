@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from analysis_service.core.digits import number
 from analysis_service.core.model import Phase
-from analysis_service.core.statistics.digits import number
 from analysis_service.core.statistics.evidence import Unit
 from analysis_service.core.statistics.looks import ABSURD
 from analysis_service.core.statistics.plan import Direction, FailAt, Margin

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
+from analysis_service.core.digits import number
 from analysis_service.core.statistics import fixed_counts as counts
 from analysis_service.core.statistics import fixed_means as means
 from analysis_service.core.statistics import fixed_ranks as ranks
-from analysis_service.core.statistics.digits import number
 from analysis_service.core.statistics.fixed_comparison import (
     MAX_DROPPED,
     Comparison,

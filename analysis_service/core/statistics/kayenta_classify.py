@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from analysis_service.core.statistics.digits import number
+from analysis_service.core.digits import number
 from analysis_service.core.statistics.kayenta_config import CanaryOptions, Direction, EffectSize, Measure, NanStrategy
 from analysis_service.core.statistics.kayenta_interval import Shift, shift_interval
 from analysis_service.core.statistics.kayenta_prepare import average, jitter

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from .digits import number as number
+from analysis_service.core.digits import number as number
+
 from .evidence import Evidence
 from .forecast import remaining
 from .onset import VIOLATED, edge_since
