@@ -10,8 +10,8 @@ from analysis_service.core.statistics import last_look
 from analysis_service.core.statistics.gauge_series import PRIOR_POINTS, prior
 from analysis_service.core.statistics.plan import Calibration
 from analysis_service.core.statistics.starts import log_weight, surplus
+from analysis_service.core.statistics.t_evidence import FLOOR_SHARE
 from analysis_service.core.statistics.t_mixture import G2
-from analysis_service.core.statistics.t_test import FLOOR_SHARE
 
 Array = NDArray[np.float64]
 
