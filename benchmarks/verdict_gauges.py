@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from analysis_service.core.statistics import last_look
-from analysis_service.core.statistics.gauge_series import PRIOR_POINTS, prior
+from analysis_service.core.statistics.gauge_series import prior, prior_points, worth_of_first
 from analysis_service.core.statistics.plan import Calibration
 from analysis_service.core.statistics.starts import log_weight, surplus
 from analysis_service.core.statistics.t_evidence import FLOOR_SHARE
@@ -27,7 +27,8 @@ class Gauges:
         self.low = np.array([-np.inf if c.fence_low is None else c.fence_low - room for c in calibrations])
         self.high = np.array([np.inf if c.fence_high is None else c.fence_high + room for c in calibrations])
         self.floor = np.array([c.noise_floor for c in calibrations])
-        self.prior = np.array([prior(c)[1] for c in calibrations])
+        self.prior = np.array([prior(c, planned)[1] for c in calibrations])
+        self.first = np.array([worth_of_first(c.autocorrelation) for c in calibrations])
         runs = len(calibrations)
         self.used = 0
         self.origin, self.last = np.zeros(runs), np.zeros(runs)
@@ -40,7 +41,7 @@ class Gauges:
         self.starts: list[tuple[float, Array]] = []
 
     def keep(self, chosen: NDArray[np.bool_]) -> None:
-        for name in ("phi", "low", "high", "floor", "prior", "origin", "last", "step"):
+        for name in ("first", "phi", "low", "high", "floor", "prior", "origin", "last", "step"):
             setattr(self, name, getattr(self, name)[chosen])
         self.values = (self.values[0][chosen], self.values[1][chosen])
         self.sums, self.levels = self.sums[:, chosen], self.levels[:, chosen]
@@ -80,10 +81,12 @@ class Gauges:
             begins += self.starts
             weights += self.weights
         points = self.used - 1.0
-        kept = [i for i, (n, _) in enumerate(begins) if points - n >= 2.0]
+        kept = [i for i, (n, _) in enumerate(begins) if points - n >= (1.0 if i == 0 else 2.0)]
         if not kept:
             return np.zeros_like(self.origin)
-        n = np.array([points - begins[i][0] for i in kept])
+        freedom = np.array([points - begins[i][0] - (i > 0) for i in kept])
+        rows = [self.first + points if i == 0 else np.full(len(self.first), points - begins[i][0]) for i in kept]
+        n = np.array(rows).T  # (R, J)
         parts = np.stack([self.sums - begins[i][1] for i in kept], axis=2)  # (2, R, J)
         mean = parts[0] / n
         resolution = (
@@ -92,13 +95,13 @@ class Gauges:
             * self.used
             / np.sqrt(self.levels.prod(axis=0))
         )
-        deviation = np.maximum(parts[1] - parts[0] * mean, resolution[:, None] ** 2 * (n - 1.0))
-        whole = np.maximum(self.sums[1] - self.sums[0] ** 2 / points, 0.0) / (points - 1.0)
-        deviation = deviation + np.maximum(self.prior, PRIOR_POINTS * whole)[:, None]
+        deviation = np.maximum(parts[1] - parts[0] * mean, resolution[:, None] ** 2 * freedom)
+        whole = np.maximum(self.sums[1] - self.sums[0] ** 2 / (self.first + points), 0.0) / points
+        deviation = deviation + np.maximum(self.prior, prior_points(self.planned) * whole)[:, None]
         gap = sign * (mean - (null - self.origin)[:, None])
         shrink = 1.0 + n * G2
         square = gap * gap * n
-        bent, freedom = square / shrink + deviation, n + PRIOR_POINTS
+        bent, freedom = square / shrink + deviation, freedom + 1.0 + prior_points(self.planned)
         level = 0.5 * freedom * np.log((square + deviation) / bent) - 0.5 * np.log(shrink)
         level += np.log(2.0 * stdtr(freedom, gap * n * np.sqrt(G2 * freedom / (shrink * bent))) + 1e-300)
         level = np.where(gap > 0, level, np.minimum(level, 0.0)) + np.array(weights)[kept]
@@ -110,22 +113,24 @@ class Gauges:
             return total + spent
         limit = -math.log(self.level) - spent
         total += math.log1p(-part)
-        more = bets(gap[:, 0], (square + deviation)[:, 0], points, self.planned - self.used, part * np.exp(-limit))
+        known = self.used + prior_points(self.planned)
+        left, level = self.planned - self.used, part * np.exp(-limit)
+        more = bets(gap[:, 0], (square + deviation)[:, 0], n[:, 0], known, left, level)
         return np.where(total < limit, np.logaddexp(total, more + math.log(part)), total) + spent
 
 
-def bets(gap: Array, square: Array, n: float, left: int, level: Array) -> Array:
-    """`last_look.log_bet` of R runs; the levels are one or two numbers."""
+def bets(gap: Array, square: Array, n: Array, known: float, left: int, level: Array) -> Array:
+    """`last_look.log_bet` of R runs; the levels are one or two numbers. known: points, the prior's too."""
     found = np.full(len(gap), -np.inf)
-    end, known = n + left, n + PRIOR_POINTS
-    if left < 0 or end < last_look.FEWEST:
+    end = n + left
+    if left < 0 or end.min() < last_look.FEWEST:
         return found
     level = level * (1.0 - 1e-9)
-    limit = np.array([last_look.bound(PRIOR_POINTS + end - 1.0, float(one)) for one in level]) * math.sqrt(end)
+    limit = np.array([last_look.bound(known + left - 1.0, float(one)) for one in level]) * np.sqrt(end)
     now = n * gap / np.sqrt(square)
     if left == 0:
         return np.where(now >= limit, -np.log(level), -np.inf)
-    hopeful = now > np.maximum(limit * math.sqrt((PRIOR_POINTS + end) / known) * (1.0 - math.sqrt(left / end)), 0.0)
+    hopeful = now > np.maximum(limit * math.sqrt((known + left) / known) * (1.0 - np.sqrt(left / end)), 0.0)
     now, limit = now[hopeful], limit[hopeful]
     freedom, slope, total = known + max(left - 1.0, 0.0), left - limit * limit, np.zeros(len(now))
     root, width = math.sqrt(freedom), math.sqrt(left)

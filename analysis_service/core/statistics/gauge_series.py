@@ -33,10 +33,15 @@ class Series(msgspec.Struct, frozen=True):
     products: float = 0.0  # sums for the lag-1 correlation
     products_n: int = 0
     starts: bytes = b""
+    first: float = 1.0  # what the first of the n points counts for, in points
+
+    @property
+    def weight(self) -> float:
+        """What the points count for together."""
+        return self.n - 1.0 + self.first
 
 
-def _whitening(plan: Plan) -> float:
-    calibration = plan.calibration
+def _whitening(calibration: Calibration | None) -> float:
     return calibration.autocorrelation if calibration is not None and calibration.sufficient else 0.0
 
 
@@ -51,20 +56,35 @@ def room_of(plan: Plan, baseline: float | None, *, log_ratio: bool) -> float:
     return max(relative or 0.0, 0.0) * abs(baseline or 0.0) + max(absolute or 0.0, 0.0)
 
 
-def extend(plan: Plan, series: Series, value: float, used: int, *, log_ratio: bool) -> Series:
+class Fold(msgspec.Struct, frozen=True):
+    """How differences are folded: within which fences, and with which AR(1) parameter they are prewhitened."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    phi: float = 0.0
+
+
+def usual(plan: Plan, *, log_ratio: bool) -> Fold:
+    """The look-back's fences, with room for harm of the size of the margin."""
     calibration = plan.calibration
-    if calibration is not None and calibration.log_ratio == log_ratio:
-        room = room_of(plan, calibration.baseline, log_ratio=log_ratio)
-        if calibration.fence_low is not None:
-            value = max(value, calibration.fence_low - room)
-        if calibration.fence_high is not None:
-            value = min(value, calibration.fence_high + room)
-    phi = _whitening(plan)
+    phi = _whitening(calibration)
+    if calibration is None or calibration.log_ratio != log_ratio:
+        return Fold(phi=phi)
+    room = room_of(plan, calibration.baseline, log_ratio=log_ratio)
+    low, high = calibration.fence_low, calibration.fence_high
+    return Fold(-math.inf if low is None else low - room, math.inf if high is None else high + room, phi)
+
+
+def extend(plan: Plan, series: Series, value: float, used: int, fold: Fold) -> Series:
+    """Fold one difference, the `used`-th.
+
+    The first difference of a stationary AR(1) tells as much of the mean as (1 + phi) / (1 - phi) prewhitened ones, of
+    which it is the first (the exact likelihood). A copy that starts later has it behind it.
+    """
+    value, phi = min(max(value, fold.low), fold.high), fold.phi
     if used == 1:
         row = _row(0, log_weight(0, plan.planned_looks) if plan.restarts else 0.0, 0.0, 0.0, 0.0, 0.0)
-        if phi > 0:
-            return Series(origin=value, last=value, starts=row)
-        return Series(n=1.0, origin=value, last=value, starts=row)
+        return Series(n=1.0, origin=value, last=value, starts=row, first=worth_of_first(phi))
     centred = (value - phi * series.last) / (1.0 - phi) - series.origin
     n, total, square = series.n + 1.0, series.total + centred, series.square + centred * centred
     products = series.products + (value - series.origin) * (series.last - series.origin)
@@ -85,7 +105,13 @@ def extend(plan: Plan, series: Series, value: float, used: int, *, log_ratio: bo
         products=products,
         products_n=series.products_n + 1,
         starts=starts,
+        first=series.first,
     )
+
+
+def worth_of_first(phi: float) -> float:
+    """What the first difference counts for, in prewhitened points: the ratio of their variances."""
+    return (1.0 + phi) / (1.0 - phi)
 
 
 def _row(look: int, weight: float | None, n: float, total: float, square: float, products: float) -> bytes:
@@ -94,9 +120,13 @@ def _row(look: int, weight: float | None, n: float, total: float, square: float,
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Per start, the first in front: n, mean about the origin, sum of squared deviations, log weight, look."""
+    """Per start, the first in front: n, mean about the origin, sum of squared deviations, log weight, look.
+
+    freedom: of the deviations, points less one; n counts the first point for what it is worth.
+    """
 
     n: Array
+    freedom: Array
     mean: Array
     deviation: Array
     log_weights: Array
@@ -108,9 +138,16 @@ class Sums:
 
 
 PRIOR_POINTS = 20.0  # what a look-back's variance counts for: enough for a large harm not to wait for a variance
+PRIOR_SHARE = 0.25  # of the planned looks, where that is more: a calm stretch of a long run must not pass for its noise
+MOST_PRIOR_POINTS = 60.0
 
 
-def prior(calibration: Calibration | None) -> tuple[float, float]:
+def prior_points(planned: int) -> float:
+    """What a look-back's variance counts for in a run of so many looks; 0 for open-ended."""
+    return min(max(PRIOR_POINTS, PRIOR_SHARE * planned), MOST_PRIOR_POINTS)
+
+
+def prior(calibration: Calibration | None, planned: int = 0) -> tuple[float, float]:
     """(points, squared deviations) that a look-back's variance is worth; 0 without one.
 
     Variance of a prewhitened point: scale^2 (1 + phi^2 - 2 phi r1) / (1 - phi)^2, one standard error up.
@@ -119,7 +156,8 @@ def prior(calibration: Calibration | None) -> tuple[float, float]:
         return 0.0, 0.0
     phi = calibration.autocorrelation
     spread = calibration.scale * (1.0 + 1.0 / math.sqrt(2.0 * calibration.points)) / (1.0 - phi)
-    return PRIOR_POINTS, PRIOR_POINTS * spread * spread * (1.0 + phi * phi - 2.0 * phi * calibration.lag_one)
+    points = prior_points(planned)
+    return points, points * spread * spread * (1.0 + phi * phi - 2.0 * phi * calibration.lag_one)
 
 
 def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0), *, whitened: bool) -> Sums:
@@ -136,18 +174,21 @@ def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0),
     while kept and series.n - float(rows[kept - 1, 2]) < FEWEST:  # starts are in order: the young ones are last
         kept -= 1
     rows = rows[:kept]
-    n = series.n - rows[:, 2]
+    points = series.n - rows[:, 2]
+    n = points.copy()
+    n[:1] += series.first - 1.0
     total = series.total - rows[:, 3]
     mean = total / n
+    freedom = points - 1.0
     deviation = np.maximum(series.square - rows[:, 4] - total * mean, 0.0)
-    points, square = before
-    if points and kept:
-        square = max(square, points * float(deviation[0]) / (float(n[0]) - 1.0))
+    known, square = before
+    if known and kept:
+        square = max(square, known * float(deviation[0]) / float(freedom[0]))
     discount = None
     if not whitened and kept:
         pairs = n - (rows[:, 2] == 0.0)  # the first point has none before it
         discount = discount_of(memory(n, deviation / n, (series.products - rows[:, 5]) / pairs - mean * mean))
-    return Sums(n, mean, deviation, rows[:, 1], rows[:, 0], discount, floor, points, square)
+    return Sums(n, freedom, mean, deviation, rows[:, 1], rows[:, 0], discount, floor, known, square)
 
 
 def memory(n: Array, variance: Array, covariance: Array) -> Array:

@@ -53,8 +53,9 @@ def joined(log_e: float, data: Sums, null: float, sign: int, bet: Bet, limit: fl
         return log_e
     gap = sign * (seen.mean - null)
     left = bet.left * seen.discount
+    known = data.prior + seen.freedom + 1.0 - seen.n  # n counts the first point for more than the one that it is
     more = log_bet(
-        gap, seen.deviation + gap * gap * seen.n, seen.n, data.prior, left, bet.part * math.exp(-limit) * (1.0 - 1e-9)
+        gap, seen.deviation + gap * gap * seen.n, seen.n, known, left, bet.part * math.exp(-limit) * (1.0 - 1e-9)
     )
     return log_e if more == -math.inf else log_add(log_e, more + math.log(bet.part))
 

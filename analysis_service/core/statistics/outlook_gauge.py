@@ -10,7 +10,7 @@ import msgspec
 from . import last_look, t_test
 from .calibration import LONGEST_MEMORY
 from .crossing import at_end, crossing, smallest
-from .gauge_series import PRIOR_POINTS
+from .gauge_series import prior_points, worth_of_first
 from .outlook import Outlook, found_first, looks_wanted
 from .outlook_counts import ONCE
 from .plan import MAX_LOG_RATIO, Calibration, Plan, harm_sign
@@ -26,7 +26,7 @@ WIDEST = 1e3  # standard deviations: what is not found at this size is not found
 class Noise(msgspec.Struct, frozen=True):
     """deviation: of one point that counts in full, on the differences' scale; each look counts `discount` of one.
 
-    baseline: stable's level. floor: what innocent pods differ by.
+    baseline: stable's level. floor: what innocent pods differ by. known: whether the deviation is a look-back's.
     """
 
     deviation: float
@@ -34,7 +34,8 @@ class Noise(msgspec.Struct, frozen=True):
     log_ratio: bool = False
     baseline: float | None = None
     floor: float = 0.0
-    prior: float = 0.0  # points that a known variance counts for
+    known: bool = False
+    first: float = 1.0  # looks that the first one counts for
 
 
 def noise_of_history(calibration: Calibration, *, log_ratio: bool) -> Noise | None:
@@ -49,8 +50,9 @@ def noise_of_history(calibration: Calibration, *, log_ratio: bool) -> Noise | No
         if not baseline:
             return None
         deviation, floor = deviation * abs(baseline), 0.0
-    prior = PRIOR_POINTS if calibration.lag_one is not None and calibration.log_ratio == log_ratio else 0.0
-    return Noise(deviation, 1.0, log_ratio, baseline, floor, prior)
+    known = calibration.lag_one is not None and calibration.log_ratio == log_ratio
+    first = worth_of_first(calibration.autocorrelation)
+    return Noise(deviation, 1.0, log_ratio, baseline, floor, known=known, first=first)
 
 
 def noise_of_run(plan: Plan, state: TState) -> Noise | None:
@@ -59,7 +61,7 @@ def noise_of_run(plan: Plan, state: TState) -> Noise | None:
     series = state.ratio if log_ratio else state.difference
     if state.used < FEWEST or series.n < 2:
         return None
-    square = series.square - series.total * series.total / series.n
+    square = series.square - series.total * series.total / series.weight
     if square <= 0.0:
         return None
     discount = t_test.autocorrelation(plan, series)[1]
@@ -94,30 +96,29 @@ class _Gauge:
         margin = _margin(self.plan, self.noise, harm_sign(self.plan.direction))
         return self.noise.floor + (margin if self.plan.fail_at == "margin" else 0.0)
 
-    def chance(self, looks: int, distance: float, level: float, weight: float, *, part: float | None = None) -> float:
-        """part: the bet's on the last of these looks; None: they are all that are planned."""
-        n = max(looks * self.noise.discount, 1e-9)
+    def chance(self, looks: int, distance: float, level: float, weight: float, *, of: int | None = None) -> float:
+        """of: how many looks are planned, where these are the first of them; None: these are all."""
+        points = max(looks * self.noise.discount, 1e-9)
+        n = points + self.noise.first - 1.0
+        freedom = points - 1.0 + (prior_points(of or looks) if self.noise.known else 0.0)
         standard = distance * math.sqrt(n) / self.noise.deviation
         if self.plan.test in ONCE:
             return at_end(standard, -_NORMAL.inv_cdf(level))
-        last = math.inf
-        if part is None:
-            part = last_look.share(looks) if self.plan.restarts else 0.0
-            last = _last(level * part, n, self.noise.prior) if part > 0.0 else math.inf
-        return crossing(standard, _bound(-math.log(level * weight * (1.0 - part)), n, self.noise.prior), last)
+        part = last_look.share(of or looks) if self.plan.restarts else 0.0
+        last = _last(level * part, n, freedom) if part > 0.0 and of is None else math.inf
+        return crossing(standard, _bound(-math.log(level * weight * (1.0 - part)), n, freedom), last)
 
     def found(self, looks: int, effect: float) -> float:
         plan = self.plan
         harm = self.finds(looks, effect)
         if self.watched or plan.test in ONCE:
             return harm
-        part = last_look.share(looks) if plan.restarts else 0.0
-        early = self.finds(math.ceil(looks * plan.min_bake), effect, part=part)
+        early = self.finds(math.ceil(looks * plan.min_bake), effect, of=looks)
         return found_first(early, harm, self.passes(looks, effect))
 
-    def finds(self, looks: int, effect: float, *, part: float | None = None) -> float:
+    def finds(self, looks: int, effect: float, *, of: int | None = None) -> float:
         alpha = self.plan.alpha / 2 if self.plan.direction == "either" else self.plan.alpha
-        return self.chance(looks, effect - self.start, alpha, FIRST if self.plan.restarts else 1.0, part=part)
+        return self.chance(looks, effect - self.start, alpha, FIRST if self.plan.restarts else 1.0, of=of)
 
     def passes(self, looks: int, effect: float = 0.0) -> float:
         """The chance to pass, when the arms are alike or the canary is worse by this much."""
@@ -142,22 +143,21 @@ def _margin(plan: Plan, noise: Noise, way: int) -> float:
     return -math.log1p(-relative) if relative < 1 else MAX_LOG_RATIO
 
 
-def _last(level: float, n: float, prior: float) -> float:
+def _last(level: float, n: float, freedom: float) -> float:
     """z at which the t-test of n points rejects; infinite where they are too few."""
     if n < last_look.FEWEST:
         return math.inf
     from scipy.special import stdtrit
 
-    return -float(stdtrit(n - 1.0 + prior, level))
+    return -float(stdtrit(freedom, level))
 
 
-def _bound(limit: float, n: float, prior: float) -> float:
+def _bound(limit: float, n: float, freedom: float) -> float:
     """z at which the t mixture of n points reaches exp(limit); infinite where no effect, however large, does.
 
-    log E = log 2 - log(1 + n G2) / 2 + (nu + 1) / 2 * log((1 + t^2 / nu) / (1 + t^2 / (nu (1 + n G2)))), nu = n - 1
-    (and what a known variance counts for).
+    log E = log 2 - log(1 + n G2) / 2 + (nu + 1) / 2 * log((1 + t^2 / nu) / (1 + t^2 / (nu (1 + n G2)))), nu: freedom.
     """
-    freedom, shrink = n - 1.0 + prior, 1.0 + n * G2
+    shrink = 1.0 + n * G2
     if freedom <= 0.0:
         return math.inf
     power = (limit - math.log(2.0) + 0.5 * math.log(shrink)) * 2.0 / (freedom + 1.0)

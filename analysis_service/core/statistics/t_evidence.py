@@ -42,8 +42,8 @@ def weigh(
 ) -> Found:
     """margins: tolerated towards harm, and the other way (for "either"); infinite where unknown or unlimited."""
     sign, margin = harm_sign(plan.direction), margins[0]
-    mean = series.origin + series.total / series.n
-    deviation = max(series.square - series.total * series.total / series.n, 0.0)
+    mean = series.origin + series.total / series.weight
+    deviation = max(series.square - series.total * series.total / series.weight, 0.0)
     sd = max(math.sqrt(deviation / (series.n - 1)) if series.n > 1 else 0.0, resolution)
     found = Found(mean)
     if resolution <= 0.0:  # nothing has changed yet, in either arm: a look-back's noise is not that of a frozen value
@@ -52,7 +52,8 @@ def weigh(
         gaps = (sign * mean - floor, sign * mean - margin - floor, margin - floor - sign * mean)
         found.rates = (_rate(gaps[0] / sd, discount), _rate(gaps[1] / sd, discount), _rate(gaps[2] / sd, discount))
     calibration = plan.calibration
-    before = prior(calibration) if calibration is not None and calibration.log_ratio == log_ratio else (0.0, 0.0)
+    same = calibration is not None and calibration.log_ratio == log_ratio
+    before = prior(calibration, plan.planned_looks) if same else (0.0, 0.0)
     data = sums(series, resolution, before, whitened=calibration is not None and calibration.sufficient)
     if not len(data.n):
         return found
@@ -128,7 +129,7 @@ def _bounds(
     plan: Plan, series: Series, data: Sums, bet: last_look.Bet, mean: float, sd: float, sign: int
 ) -> tuple[float | None, float | None]:
     threshold = _limit(plan, plan.alpha)
-    points = series.n if data.discount is None else series.n * float(data.discount[0])
+    points = series.weight if data.discount is None else series.n * float(data.discount[0])
     step = 3.0 * sd / math.sqrt(max(points, 1.0))
 
     def end(direction: int) -> float | None:

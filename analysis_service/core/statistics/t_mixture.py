@@ -53,17 +53,17 @@ def log_e(data: Sums, nulls: tuple[float, ...], sign: int) -> Array:
     H0 is "the mean is at most null" for sign +1, "at least null" for -1; about the series' origin.
     """
     n = data.n if data.discount is None else data.n * data.discount
-    freedom = n - 1.0
-    deviation = data.deviation if data.discount is None else data.deviation / (data.n - 1.0) * freedom
+    freedom = data.freedom if data.discount is None else n - 1.0
+    deviation = data.deviation if data.discount is None else data.deviation / data.freedom * freedom
     deviation = np.maximum(deviation, data.floor * data.floor * freedom)
     if data.prior:
         deviation = deviation + data.prior_square
         freedom = freedom + data.prior
     means = data.mean
     ready = None
-    least = n[-1] if data.discount is None else _min(n)
-    if not (least > 1.0 and _min(data.deviation) > 0.0):  # seldom: before a start has seen any noise
-        ready = (n > 1.0) & (deviation > 0) & ((data.deviation > 0) | (data.n >= COARSE_POINTS))
+    least = data.freedom[-1] if data.discount is None else _min(n) - 1.0
+    if not (least > 0.0 and _min(data.deviation) > 0.0):  # seldom: before a start has seen any noise
+        ready = (n > 1.0) & (deviation > 0) & ((data.deviation > 0) | (data.freedom + 1.0 >= COARSE_POINTS))
         n, deviation, means, freedom = n[ready], deviation[ready], means[ready], freedom[ready]
     at = np.array(nulls)[:, None]
     gap = means - at if sign > 0 else at - means
@@ -96,17 +96,22 @@ class Whole:
     mean: float
     deviation: float
     discount: float
+    freedom: float  # of the deviations, without the prior's
 
 
 def whole(data: Sums) -> Whole | None:
     """None before it has seen any noise, and while one that is all rounding has too few points."""
-    points, seen = float(data.n[0]), float(data.deviation[0])
-    discount = 1.0 if data.discount is None else float(data.discount[0])
-    n = points * discount
-    if n <= 1.0 or (seen <= 0.0 and points < COARSE_POINTS):
+    freedom, seen = float(data.freedom[0]), float(data.deviation[0])
+    if freedom <= 0.0 or (seen <= 0.0 and freedom + 1.0 < COARSE_POINTS):
         return None
-    deviation = max(seen / (points - 1.0), data.floor * data.floor) * (n - 1.0) + data.prior_square
-    return Whole(n, float(data.mean[0]), deviation, discount) if deviation > 0.0 else None
+    variance = max(seen / freedom, data.floor * data.floor)
+    n, discount = float(data.n[0]), 1.0
+    if data.discount is not None:
+        discount = float(data.discount[0])
+        n *= discount
+        freedom = n - 1.0
+    deviation = variance * freedom + data.prior_square
+    return Whole(n, float(data.mean[0]), deviation, discount, freedom) if freedom > 0.0 and deviation > 0.0 else None
 
 
 def log_e_first(data: Sums, null: float, sign: int) -> float:
@@ -115,7 +120,7 @@ def log_e_first(data: Sums, null: float, sign: int) -> float:
     if seen is None:
         return 0.0
     n = seen.n
-    gap, freedom, shrink = sign * (seen.mean - null), n + data.prior, 1.0 + n * G2
+    gap, freedom, shrink = sign * (seen.mean - null), seen.freedom + 1.0 + data.prior, 1.0 + n * G2
     square = gap * gap * n
     tail = float(_student()(freedom, gap * n * math.sqrt(G2 * freedom / shrink / (square / shrink + seen.deviation))))
     level = log_bayes_factor(square * (freedom - 1.0) / seen.deviation, freedom - 1.0, n, G2)

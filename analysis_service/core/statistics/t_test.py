@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from .evidence import FLOOR_FILLS_MARGIN, Evidence
-from .gauge_series import Series, discount_of, extend, memory
+from .gauge_series import Series, discount_of, extend, memory, usual
 from .looks import Look, usable_gauge
 from .plan import MAX_LOG_RATIO, Plan, harm_sign
 from .t_evidence import Found, weigh
@@ -81,8 +81,8 @@ def add(plan: Plan, state: TState, look: int, canary: float, stable: float) -> T
         last_stable=stable,
         resolution=min(steps) if steps else 0.0,
         positive=positive,
-        difference=extend(plan, state.difference, canary - stable, used, log_ratio=False),
-        ratio=extend(plan, state.ratio, math.log(canary) - math.log(stable), used, log_ratio=True)
+        difference=extend(plan, state.difference, canary - stable, used, usual(plan, log_ratio=False)),
+        ratio=extend(plan, state.ratio, math.log(canary) - math.log(stable), used, usual(plan, log_ratio=True))
         if positive
         else state.ratio,
     )

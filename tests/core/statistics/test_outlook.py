@@ -214,7 +214,7 @@ def test_a_noise_floor_takes_from_the_margin() -> None:
     """A floor as wide as the margin leaves nothing to pass."""
     chances = []
     for floor in (0.0, 0.05, 0.2):
-        noise = Noise(0.15, log_ratio=True, floor=floor, prior=20.0)
+        noise = Noise(0.15, log_ratio=True, floor=floor, known=True)
         chances.append(outlook_gauge(replace(GAUGE, margin=Margin(relative=0.2)), looks=100, noise=noise))
     assert chances[0].chance_inconclusive < chances[1].chance_inconclusive < chances[2].chance_inconclusive == 1.0
 
@@ -241,9 +241,9 @@ def test_a_gauge_in_the_metrics_own_unit() -> None:
         (Calibration(points=59, scale=0.1), True, None),
         (Calibration(points=360), True, None),
         (Calibration(points=360, scale=0.1, log_ratio=True), True, Noise(0.1, log_ratio=True)),
-        # an AR(.5) as it is: a prewhitened point is sqrt(.75) / .5 as wide
+        # an AR(.5) as it is: a prewhitened point is sqrt(.75) / .5 as wide, and the first look counts for three
         (Calibration(points=360, scale=0.1, log_ratio=True, autocorrelation=0.5, lag_one=0.5), True,
-         Noise(0.1 * math.sqrt(0.75) / 0.5, log_ratio=True, prior=20.0)),
+         Noise(0.1 * math.sqrt(0.75) / 0.5, log_ratio=True, known=True, first=3.0)),
         # an absolute margin is judged on the metric's own scale
         (Calibration(points=360, scale=0.1, log_ratio=True, baseline=50.0), False, Noise(5.0, baseline=50.0)),
         (Calibration(points=360, scale=0.1, log_ratio=True), False, None),
@@ -254,7 +254,8 @@ def test_noise_of_history(known: Calibration, log_ratio: bool, found: Noise | No
     assert noise == found if found is None else noise is not None
     if noise is not None and found is not None:
         assert noise.deviation == pytest.approx(found.deviation)
-        assert replace(noise, deviation=0.0) == replace(found, deviation=0.0)
+        assert noise.first == pytest.approx(found.first)
+        assert replace(noise, deviation=0.0, first=1.0) == replace(found, deviation=0.0, first=1.0)
 
 
 # --- the closed forms

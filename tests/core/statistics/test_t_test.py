@@ -75,6 +75,54 @@ def test_the_variance_of_a_prewhitened_point(phi: float, lag_one: float) -> None
     assert gauge_series.prior(Calibration(points=59, scale=1.0, lag_one=0.0)) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(("planned", "points"), [(0, 20), (24, 20), (80, 20), (120, 30), (240, 60), (10_000, 60)])
+def test_what_a_look_back_counts_for(planned: int, points: float) -> None:
+    known = Calibration(points=360, scale=1.0, lag_one=0.0)
+    assert gauge_series.prior_points(planned) == points
+    assert gauge_series.prior(known, planned)[0] == points
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.4, 0.9])
+def test_the_first_difference_counts_as_the_exact_likelihood_has_it(phi: float) -> None:
+    """Mean, its weight and the squared deviations are those of generalised least squares for an AR(1)."""
+    n = 12
+    d = np.random.default_rng(3).normal(size=n) + 0.7
+    settings = plan(planned_looks=240)
+    settings = msgspec.structs.replace(settings, calibration=Calibration(points=360, autocorrelation=phi))
+    state = t_test.start(settings)
+    for k, value in enumerate(d.tolist(), start=1):
+        state = t_test.add(settings, state, k, value, 0.0)
+    at = np.arange(n)
+    inverse = np.linalg.inv(phi ** np.abs(at[:, None] - at[None, :]) / (1 - phi**2)) / (1 - phi) ** 2  # of one point
+    weight = inverse.sum()
+    mean = (inverse @ d).sum() / weight
+    found = gauge_series.sums(state.difference, 0.0, whitened=True)
+    assert float(found.n[0]) == pytest.approx(weight)
+    assert float(found.mean[0]) + state.difference.origin == pytest.approx(mean)
+    assert float(found.deviation[0]) == pytest.approx((d - mean) @ inverse @ (d - mean))
+    assert float(found.freedom[0]) == n - 1
+
+
+@pytest.mark.parametrize("phi", [0.5, 0.95])
+def test_a_known_memory_seldom_alarms(phi: float) -> None:
+    """A stationary AR(1) whose memory and spread are known: 5 % and two standard errors of 300 runs, short and long."""
+    known = Calibration(points=10_000, scale=1.0, autocorrelation=phi, lag_one=phi)
+    rng = np.random.default_rng(4)
+    runs, alarms = 300, 0
+    for _ in range(runs):
+        noise = signal.lfilter(
+            [1.0], [1.0, -phi], rng.normal(size=30) * math.sqrt(1 - phi**2), zi=[phi * rng.normal()]
+        )[0]
+        settings = Plan(test="sequential-t", margin=Margin(absolute=1.0), calibration=known, planned_looks=30)
+        state = t_test.start(settings)
+        for k, value in enumerate(noise.tolist(), start=1):
+            state = t_test.add(settings, state, k, value, 0.0)
+            if t_test.assess(settings, state, interval=False).log_e_harm >= math.log(20):
+                alarms += 1
+                break
+    assert alarms / runs <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / runs)
+
+
 @pytest.mark.parametrize("noise", [0.3, 1.0, 3.0])
 def test_a_variance_that_has_changed_since_seldom_alarms(noise: float) -> None:
     """Also noise three times the look-back's: what is known then gives way to what is seen."""
