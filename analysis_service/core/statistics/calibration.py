@@ -121,6 +121,15 @@ def long_run(series: ArrayLike, memory: float = 0.0) -> tuple[float, float]:
     return factor, rho
 
 
+def prewhitened_deviation(scale: float, phi: float, lag_one: float | None) -> float:
+    """The standard deviation of (d_t - phi d_{t-1}) / (1 - phi), from that of d_t and its lag-1 correlation.
+
+    lag_one None: phi is the correlation.
+    """
+    lag_one = phi if lag_one is None else lag_one
+    return scale * math.sqrt(max(1.0 + phi * phi - 2.0 * phi * lag_one, 0.0)) / (1.0 - phi)
+
+
 def fences(series: ArrayLike) -> tuple[float, float] | None:
     """Winsor fences: median -+ FENCE_MADS (scaled to a standard deviation). None without spread."""
     values = _finite(series)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import FALLBACK_AUTOCORRELATION, LONGEST_MEMORY
+from .calibration import FALLBACK_AUTOCORRELATION, LONGEST_MEMORY, prewhitened_deviation
 from .plan import MAX_LOG_RATIO, Calibration, Plan
 from .starts import log_weight, surplus
 
@@ -148,16 +148,13 @@ def prior_points(planned: int) -> float:
 
 
 def prior(calibration: Calibration | None, planned: int = 0) -> tuple[float, float]:
-    """(points, squared deviations) that a look-back's variance is worth; 0 without one.
-
-    Variance of a prewhitened point: scale^2 (1 + phi^2 - 2 phi r1) / (1 - phi)^2, one standard error up.
-    """
+    """(points, squared deviations) that a look-back's variance is worth, one standard error up; 0 without one."""
     if calibration is None or not calibration.sufficient or calibration.lag_one is None or calibration.scale <= 0.0:
         return 0.0, 0.0
-    phi = calibration.autocorrelation
-    spread = calibration.scale * (1.0 + 1.0 / math.sqrt(2.0 * calibration.points)) / (1.0 - phi)
+    deviation = prewhitened_deviation(calibration.scale, calibration.autocorrelation, calibration.lag_one)
+    deviation *= 1.0 + 1.0 / math.sqrt(2.0 * calibration.points)
     points = prior_points(planned)
-    return points, points * spread * spread * (1.0 + phi * phi - 2.0 * phi * calibration.lag_one)
+    return points, points * deviation * deviation
 
 
 def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0), *, whitened: bool) -> Sums:

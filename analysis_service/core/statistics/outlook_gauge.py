@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from . import last_look, t_test
-from .calibration import LONGEST_MEMORY
+from .calibration import LONGEST_MEMORY, prewhitened_deviation
 from .crossing import at_end, crossing, smallest
 from .gauge_series import prior_points, worth_of_first
 from .outlook import Outlook, found_first, looks_wanted
@@ -43,9 +43,8 @@ def noise_of_history(calibration: Calibration, *, log_ratio: bool) -> Noise | No
     if not calibration.sufficient or calibration.scale <= 0.0:
         return None
     phi = min(calibration.autocorrelation, LONGEST_MEMORY)
-    lag_one = calibration.lag_one if calibration.lag_one is not None else phi
-    spread = calibration.scale * math.sqrt(max(1.0 + phi * phi - 2.0 * phi * lag_one, 0.0)) / (1.0 - phi)
-    deviation, floor, baseline = spread, calibration.noise_floor, calibration.baseline
+    deviation = prewhitened_deviation(calibration.scale, phi, calibration.lag_one)
+    floor, baseline = calibration.noise_floor, calibration.baseline
     if calibration.log_ratio and not log_ratio:  # an absolute margin is judged on the metric's own scale
         if not baseline:
             return None

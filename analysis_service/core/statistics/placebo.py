@@ -26,14 +26,11 @@ from .histogram_calibration import calibrate_histograms
 from .looks import Counts, Gauge, Histogram
 from .placebo_runs import Pair, Row, allowing
 from .plan import Calibration, Plan, Repeats
+from .wandering import block_factor, lasting_offset, memory_of
 
 Array = NDArray[np.float64]
 
 SPLITS = 8  # ways of choosing the canary's pods: more of them share most of their pods
-OFFSET_ERRORS = 3.0  # standard errors beyond which an offset is no accident of the look-back
-OFFSET_SPREAD = 2.0  # an offset seen once may be as much larger in the run: it wanders, or another pod is the slow one
-LONG_BLOCKS = (20, 40)  # looks; slow wandering shows in the means of blocks
-FEWEST_BLOCKS = 6
 
 
 def splits(pods: int, canary_pods: int, most: int = SPLITS) -> tuple[tuple[int, ...], ...]:
@@ -43,35 +40,6 @@ def splits(pods: int, canary_pods: int, most: int = SPLITS) -> tuple[tuple[int, 
         return ()
     starts = dict.fromkeys(round(k * pods / min(most, pods)) % pods for k in range(min(most, pods)))
     return tuple(dict.fromkeys(tuple(sorted((start + j) % pods for j in range(n))) for start in starts))
-
-
-def block_factor(series: ArrayLike, blocks: Sequence[int] = LONG_BLOCKS) -> float:
-    """Variance of block means over what independent points would give; the largest over `blocks`, at least 1.
-
-    Sees wandering that the first autocorrelations do not: a slow part of a tenth of the variance hides in them. One
-    standard error of an overlapping-blocks variance is taken off: there are few blocks, and noise alone would find
-    some factor in every look-back.
-    """
-    values = np.asarray(series, float).ravel()
-    values = values[np.isfinite(values)]
-    variance = float(values.var()) if len(values) else 0.0
-    if variance <= 0:
-        return 1.0
-    worst = 1.0
-    for size in blocks:
-        count = len(values) - size + 1
-        if len(values) < FEWEST_BLOCKS * size:
-            continue
-        sums = np.concatenate(([0.0], np.cumsum(values - values.mean())))
-        means = (sums[size:] - sums[:-size])[:count] / size
-        error = math.sqrt(4.0 * size / (3.0 * len(values)))
-        worst = max(worst, size * float(means.var()) / variance / (1.0 + error))
-    return worst
-
-
-def memory_of(factor: float) -> float:
-    """The AR(1) parameter whose long-run variance is `factor` times that of one point."""
-    return min(max((factor - 1.0) / (factor + 1.0), 0.0), LONGEST_MEMORY)
 
 
 def calibrate_gauge_pair(canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0) -> Calibration:
@@ -91,19 +59,6 @@ def calibrate_gauge_pair(canary: ArrayLike, stable: ArrayLike, *, floor: float =
         d = np.clip(d, found.fence_low, found.fence_high)
     phi = max(found.autocorrelation, memory_of(block_factor(d)))
     return msgspec.structs.replace(found, autocorrelation=phi, noise_floor=max(floor, lasting_offset(d, phi)))
-
-
-def lasting_offset(differences: Array, phi: float) -> float:
-    """How far innocent arms lie apart throughout a look-back, leaning upwards; 0 if chance explains it."""
-    n = len(differences)
-    if n < REQUIRED_POINTS:
-        return 0.0
-    error = float(differences.std(ddof=1)) * math.sqrt((1 + phi) / (1 - min(phi, LONGEST_MEMORY)) / n)
-    offset = abs(float(differences.mean()))
-    if offset <= OFFSET_ERRORS * error:
-        return 0.0
-    halves = (abs(float(half.mean())) for half in (differences[: n // 2], differences[n // 2 :]))
-    return OFFSET_SPREAD * (max(offset, *halves) + error)
 
 
 def learn(pods: Sequence[Sequence[Row]], canary_pods: int, plan_with: Callable[[Calibration], Plan]) -> Calibration:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from .calibration import LONGEST_MEMORY, REQUIRED_POINTS, acf, autocorrelation, fences
 from .frozen import most
 from .looks import ABSURD, Gauge
-from .placebo import block_factor, memory_of
 from .placebo_runs import SHORTEST_RUN, USUAL_RUN, Pair, allowing
 from .plan import Calibration, Plan
+from .wandering import block_factor, memory_of
 
 Array = NDArray[np.float64]
 Day = Sequence[float | None]
