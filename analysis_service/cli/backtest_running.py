@@ -21,7 +21,8 @@ from analysis_service.core.timing import format_duration, parse_duration
 from analysis_service.history.backtest import Tally, backtest
 from analysis_service.history.base import Asked, Frame, History
 from analysis_service.history.calibrating import Calibrator
-from analysis_service.history.replay import Replayed, questions, replay, without_secrets
+from analysis_service.history.recording import RecordingHistory
+from analysis_service.history.replay import Replayed, begins, ends, questions, replay, without_secrets
 from analysis_service.history.season import reach_of
 from analysis_service.telemetry import configure_logging
 from providers.base import NoData, ProviderError
@@ -59,18 +60,26 @@ def run_once(asking: Asking) -> Replayed:
 
     async def work(history: History, spec: RunSpec, start: datetime, end: datetime, earliest: datetime) -> Replayed:
         frames: dict[str, Frame] = {}
-        for question in questions(spec):
+        asked = questions(spec)
+        recording = history if isinstance(history, RecordingHistory) else None
+        if recording is not None and not asking.start:
+            start = begins(asked, start)
+        for question in asked:
             every = question.every or timedelta(minutes=1)
             try:
                 frames[question.key] = history.range(question.asked, start, end, every)
             except NoData:
                 if not question.optional:
                     raise
+        if recording is not None and not asking.end:
+            end = ends(frames.values(), end)
         back = _Bounded(history, earliest)
         clock = {"at": start}
         calibrator = Calibrator(back, lambda: clock["at"])
+        # what a recorded run knew was recorded with it
+        known = recording.calibrate if recording is not None and not asking.start else calibrator
         try:
-            return await replay(spec, frames, start, end, calibrate=calibrator)
+            return await replay(spec, frames, start, end, calibrate=known)
         finally:
             calibrator.pool.close()
 
@@ -134,8 +143,6 @@ def _history(asking: Asking) -> tuple[History, datetime | None, datetime]:
 
         return PrometheusHistory(asking.prometheus, env=os.environ), None, datetime.now(UTC)
     if asking.recording is not None:
-        from analysis_service.history.recording import RecordingHistory
-
         recording = RecordingHistory(asking.recording)
         return recording, *_span(recording.span)
     from analysis_service.history.files import FileHistory

@@ -118,24 +118,31 @@ def _work(request: Request, seen: Seen) -> None:
 async def _drive(request: Request, seen: Seen) -> None:
     configure_logging("error")
     with ExitStack() as recording:
-        recorder = _recorder(request, recording)  # a file that cannot be written is known before anything is asked
+        record = _recorder(request, recording)  # a file that cannot be written is known before anything is asked
         parts = await compose(settings(request.strict, request.prometheus))
-        if recorder is not None:
-            parts.asker.load = recorder(parts.asker.load)
+        if record is not None:
+            record(parts)
         await _run(parts, request, seen)
 
 
-def _recorder(request: Request, recording: ExitStack) -> Callable[[Load], Load] | None:
-    """What makes providers write down their answers; None if nobody asked for that."""
+def _recorder(request: Request, recording: ExitStack) -> Callable[[Parts], None] | None:
+    """What makes providers write down their answers, and comparisons what they learn; None if nobody asked for that."""
     if request.record is None:
         return None
-    from analysis_service.history.recording import Recorder, recorded
+    from analysis_service.history.recording import Recorder, learning, recorded
 
     try:
         file = recording.enter_context(request.record.open("w", encoding="utf-8"))
     except OSError as error:
         raise CannotWrite(f"{request.record} cannot be written: {error.strerror or error}") from None
-    return lambda load: recorded(load, Recorder(file))
+    recorder = Recorder(file)
+
+    def record(parts: Parts) -> None:
+        settling = parts.engine.measurer.comparer.settling
+        parts.asker.load = recorded(parts.asker.load, recorder)
+        settling.calibrate = learning(parts.calibrator, recorder, parts.clock.wall)
+
+    return record
 
 
 async def _run(parts: Parts, request: Request, seen: Seen) -> None:

@@ -23,12 +23,14 @@ class Asked:
     """Which series: the metric's name, its resolved provider union, and for a comparison the arm and the part.
 
     arm: canary or stable, "" for a plain metric. part: events, totals, buckets or level, "" for a plain metric.
+    after: how long after the run's start it is first asked.
     """
 
     metric: str
     provider: Mapping[str, Any] = field(default_factory=dict)
     arm: str = ""
     part: str = ""
+    after: timedelta = timedelta()
 
     def __str__(self) -> str:
         return "/".join(word for word in (self.metric, self.arm, self.part) if word)

@@ -15,8 +15,12 @@ from typing import Any, TextIO
 
 import msgspec
 
+from analysis_service.core.compare.spec import Spec as Comparison
+from analysis_service.core.statistics.plan import Calibration
 from analysis_service.history.base import Asked, Frame, Series, is_scalar
 from analysis_service.history.frames import spacing
+from analysis_service.history.rhythm import in_step
+from analysis_service.settling import Calibrate
 from providers.base import Answer, BadQuery, Context, NoData, Provider, Spec
 from providers.redact import Redactor
 
@@ -25,7 +29,10 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One answer. provider: the key of its spec; query: what a person would look for. samples: labels and value."""
+    """One answer, or what a comparison learnt from its look-back before its first look.
+
+    provider: the key of its spec; query: what a person would look for. samples: labels and value.
+    """
 
     at: datetime
     provider: str
@@ -34,6 +41,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     samples: tuple[tuple[dict[str, str], float | str], ...] = ()
     value: float | str | None = None  # of an answer without samples
     error: str = ""
+    calibration: Calibration | None = None  # of the comparison `metric`
 
 
 def key_of(provider: Mapping[str, Any]) -> str:
@@ -80,6 +88,12 @@ class Recorder:
                 tuple(_samples(answer, hide)),
                 _number(answer.value) if not answer.samples and not answer.histograms else None,
             )
+        self._write(line)
+
+    def learnt(self, metric: str, at: datetime, calibration: Calibration) -> None:
+        self._write(Line(at, "", metric, calibration=calibration))
+
+    def _write(self, line: Line) -> None:
         self._file.write(msgspec.json.encode(line).decode() + "\n")
         self._file.flush()
 
@@ -111,6 +125,7 @@ class RecordingHistory:
         """Raises BadQuery: not readable, or a line that is none."""
         self._lines: dict[str, list[Line]] = {}
         self._named: dict[str, list[Line]] = {}
+        self._learnt: dict[str, Calibration] = {}
         decode = msgspec.json.Decoder(Line).decode
         try:
             texts = path.read_bytes().splitlines()
@@ -123,6 +138,9 @@ class RecordingHistory:
                 line = decode(text)
             except (msgspec.DecodeError, RecursionError) as error:
                 raise BadQuery(f"{path}:{number}: no line of a recording: {error}") from None
+            if line.calibration is not None:
+                self._learnt[line.metric] = line.calibration
+                continue
             self._lines.setdefault(line.provider, []).append(line)
             if line.metric:
                 self._named.setdefault(line.metric, []).append(line)
@@ -134,22 +152,29 @@ class RecordingHistory:
             raise NoData("the recording is empty")
         return min(times), max(times)
 
+    async def calibrate(self, name: str, spec: Comparison) -> Calibration | None:
+        """As `Comparer.calibrate`: what the comparison had learnt when it was recorded; None: nothing."""
+        return self._learnt.get(name)
+
     def range(self, asked: Asked, start: datetime, end: datetime, step: timedelta) -> Frame:
         lines = self._lines.get(key_of(asked.provider)) or (self._named.get(asked.metric, []) if not asked.arm else [])
         if not lines:
             raise NoData(f"the recording holds no answer to {asked}'s query")
         points: dict[tuple[tuple[str, str], ...], tuple[list[float], list[float]]] = {}
-        for line in sorted(lines, key=lambda one: one.at):
+        ordered = sorted((line for line in lines if not line.error), key=lambda one: one.at)
+        first = (start + asked.after).timestamp()
+        looked, unit = in_step([line.at.timestamp() for line in ordered], first, step.total_seconds())
+        for at, line in dict(zip(looked, ordered, strict=True)).items():  # two answers to one look: the later one
             found = line.samples or ((({}, line.value),) if line.value is not None else ())
             for labels, value in found:
                 times, values = points.setdefault(tuple(sorted(labels.items())), ([], []))
-                times.append(line.at.timestamp())
+                times.append(at)
                 values.append(float(value))
         series = tuple(
             Series(dict(key), array("d", times), array("d", values)) for key, (times, values) in points.items()
         )
-        # live answers come a little late, now and then: a point stands until the next one is overdue
-        reach = 1.25 * max([step, *(spacing(one) for one in series)])
+        # a look that was not answered finds nothing; in another rhythm a point stands until the next one is overdue
+        reach = timedelta(seconds=unit) if unit else 1.25 * max([step, *(spacing(one) for one in series)])
         return Frame(series, start, end, step, reach, is_scalar(asked.provider))
 
     def close(self) -> None:
@@ -186,6 +211,18 @@ class Recorded:
 
     async def close(self) -> None:
         await self.provider.close()
+
+
+def learning(calibrate: Calibrate, recorder: Recorder, now: Callable[[], datetime]) -> Calibrate:
+    """`Comparer.calibrate` that writes down what is learnt."""
+
+    async def learn(name: str, spec: Comparison) -> Calibration | None:
+        calibration = await calibrate(name, spec)
+        if calibration is not None:
+            recorder.learnt(name, now(), calibration)
+        return calibration
+
+    return learn
 
 
 def recorded(load: Callable[[str], Provider], recorder: Recorder) -> Callable[[str], Provider]:

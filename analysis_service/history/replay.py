@@ -5,9 +5,9 @@ replayed verdict is the verdict that the engine would have given.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -76,6 +76,7 @@ def questions(spec: RunSpec) -> tuple[Question, ...]:
         raise BadQuery(prepared.error)
     found: list[Question] = []
     for ready in prepared.metrics:
+        after = ready.delay or timedelta()
         written = comparison_of(ready.metric.provider)
         if written is None:
             name, inner = unwrap(ready.metric.provider)
@@ -84,20 +85,31 @@ def questions(spec: RunSpec) -> tuple[Question, ...]:
                     f"{ready.name}: a rangeQuery cannot be replayed: each answer of it is many values, and past data "
                     "have one for each moment. Ask for the same in an instant, as avg_over_time((QUERY)[1h:1m])"
                 )
-            found.append(Question(Asked(ready.name, ready.metric.provider), ready.interval))
+            found.append(Question(Asked(ready.name, ready.metric.provider, after=after), ready.interval))
             continue
         try:
             parsed = parse(written, ready.interval)
         except SpecError as error:
             raise BadQuery(f"{ready.name}: compare: {error}") from None
-        mine = [Question(Asked(ready.name, ask.union, ask.arm, ask.part), ready.interval) for ask in parsed.asks]
+        mine = [Question(Asked(ready.name, ask.union, ask.arm, ask.part, after), ready.interval) for ask in parsed.asks]
         if len({question.key for question in mine}) < len(mine):
             raise BadQuery(f"{ready.name}: both arms ask the same query: use {{{{arm.x}}}} in it")
         found += mine
         if (weight := parsed.weight) is not None:
-            asked = Asked(ready.name, weight.union, weight.arm, weight.part)
+            asked = Asked(ready.name, weight.union, weight.arm, weight.part, after)
             found.append(Question(asked, ready.interval, optional=True))
     return tuple(found)
+
+
+def begins(asked: Sequence[Question], first: datetime) -> datetime:
+    """When a run began whose first answer was recorded at `first`: an initialDelay before it, where all have one."""
+    return first - min((one.asked.after for one in asked), default=timedelta())
+
+
+def ends(frames: Iterable[Frame], last: datetime) -> datetime:
+    """When all answers of a recording have been heard, the last of which came at `last`."""
+    newest = (one.times[-1] for frame in frames for one in frame.series if one.times)
+    return max([last, *(datetime.fromtimestamp(t, UTC) for t in newest)])
 
 
 async def replay(

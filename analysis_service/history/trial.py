@@ -17,14 +17,14 @@ from analysis_service.core.prepare import prepare
 from analysis_service.history.base import Frame, is_scalar
 from analysis_service.history.calibrating import Calibrator
 from analysis_service.history.cases import EPOCH, Case, Expected
-from analysis_service.history.replay import Question, Replayed, questions, replay, without_secrets
+from analysis_service.history.recording import RecordingHistory
+from analysis_service.history.replay import Question, Replayed, begins, ends, questions, replay, without_secrets
 from analysis_service.history.shift import harmed
 from providers.base import BadQuery, NoData
 
 if TYPE_CHECKING:
     from analysis_service.core.statistics.plan import Calibration
     from analysis_service.history.files import FileHistory
-    from analysis_service.history.recording import RecordingHistory
 
 USUAL_HARM = 2.0  # times the margin: what a control injects
 _NO_CONTROL = frozenset({"kayenta", "sample-ratio", "objective"})
@@ -59,42 +59,52 @@ async def judge_case(case: Case, compose: Callable[[Mapping[str, str], bool], Ru
     spec = without_secrets(compose(case.args, case.strict))
     asked = questions(spec)
     start, end, frames = _frames(case, asked, folder)
-    calibrate = _past(case, spec, folder)
+    past = _past(case, spec, folder)
     try:
-        replayed = await replay(spec, frames, start, end, calibrate=calibrate)
+        replayed = await replay(spec, frames, start, end, calibrate=past)
+        wrong = list(_unmet(case, replayed))
+        controls = (
+            [one async for one in _controls(case, spec, asked, frames, start, end, past)] if case.control >= 0 else []
+        )
     finally:
-        if calibrate is not None:
-            calibrate.calibrator.close()
-    wrong = list(_unmet(case, replayed))
-    controls = (
-        [control async for control in _controls(case, spec, asked, frames, start, end)] if case.control >= 0 else []
-    )
+        past.close()
     return Result(case, tuple(wrong), tuple(controls), replayed.run)
 
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """Only what is compared with its past is told of it: a test asks nobody, and nothing else needs calibration."""
+    """What comparisons know before their first look: what was recorded, and the days before for what is compared with
+    them. Nothing else is asked for: a test asks nobody.
+    """
 
-    calibrator: Calibrator
+    recording: "RecordingHistory | None" = None
+    calibrator: Calibrator | None = None
 
     async def __call__(self, name: str, spec: Spec) -> "Calibration | None":
-        return await self.calibrator(name, spec) if spec.season is not None else None
+        known = await self.recording.calibrate(name, spec) if self.recording is not None else None
+        if known is None and self.calibrator is not None and spec.season is not None:
+            return await self.calibrator(name, spec)
+        return known
+
+    def close(self) -> None:
+        if self.calibrator is not None:
+            self.calibrator.close()
 
 
-def _past(case: Case, spec: RunSpec, folder: Path) -> _Past | None:
-    """What lies before the start of a case's data; None where nothing of the template asks for it."""
-    written = (comparison_of(ready.metric.provider) for ready in prepare(spec).metrics)
-    if case.given is not None or not any(one is not None and one.get(FIELD) for one in written):
-        return None
+def _past(case: Case, spec: RunSpec, folder: Path) -> _Past:
+    if case.given is not None:
+        return _Past()
     history = _history(case, folder)
+    recording = history if isinstance(history, RecordingHistory) else None
+    written = (comparison_of(ready.metric.provider) for ready in prepare(spec).metrics)
+    if not any(one is not None and one.get(FIELD) for one in written):
+        return _Past(recording)
     start = case.start or datetime.fromtimestamp(history.span[0], UTC)
-    return _Past(Calibrator(history, lambda: start))
+    return _Past(recording, Calibrator(history, lambda: start))
 
 
 def _history(case: Case, folder: Path) -> "FileHistory | RecordingHistory":
     from analysis_service.history.files import FileHistory
-    from analysis_service.history.recording import RecordingHistory
 
     return RecordingHistory(folder / case.recording) if case.recording else FileHistory([folder / case.data])
 
@@ -111,8 +121,8 @@ def _frames(case: Case, asked: Sequence[Question], folder: Path) -> tuple[dateti
         return start, given.end, frames
     history = _history(case, folder)
     first, last = (datetime.fromtimestamp(seconds, UTC) for seconds in history.span)
-    start = case.start or first
-    if not first <= start <= last:
+    start = case.start or (begins(asked, first) if case.recording else first)
+    if case.start is not None and not first <= start <= last:
         raise BadQuery(f"start {start.isoformat()} is not within the data, {first.isoformat()} to {last.isoformat()}")
     frames = {}
     for question in asked:
@@ -123,7 +133,7 @@ def _frames(case: Case, asked: Sequence[Question], folder: Path) -> tuple[dateti
                 raise
     if not frames:
         raise NoData("the recording holds no answer to any query of the template")
-    return start, last, frames
+    return start, ends(frames.values(), last) if case.recording else last, frames
 
 
 def _refuse_strangers(case: Case, asked: Sequence[Question]) -> None:
@@ -177,6 +187,7 @@ async def _controls(
     frames: Mapping[str, Frame],
     start: datetime,
     end: datetime,
+    past: _Past,
 ) -> AsyncIterator[Control]:
     for index, ready in enumerate(prepare(spec).metrics):
         written = comparison_of(ready.metric.provider)
@@ -195,7 +206,7 @@ async def _controls(
             swapped = with_stable_twice(compared, mine, frames, worse)
             if swapped is None:
                 continue
-            result = (await replay(alone, swapped, start, end)).run.result(ready.name)
+            result = (await replay(alone, swapped, start, end, calibrate=past)).run.result(ready.name)
             yield _judged(ready.name, kind, result, worse)
 
 
