@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis_service.core.statistics.gauge_series import room_of
+from analysis_service.core.statistics.last_counts import parts
 from analysis_service.core.statistics.looks import Look
 from analysis_service.core.statistics.plan import FailAt, Margin, Plan
 from analysis_service.core.statistics.registry import families
@@ -69,6 +70,10 @@ class _Judge:
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         raise NotImplementedError
 
+    def last(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+        """Whether a bet on the planned last look, usable or not, decides on harm and on safety; None: `add` knew it."""
+        return None
+
 
 class _Counts(_Judge):
     def __init__(self, scenario: Scenario, runs: list[Run]) -> None:
@@ -79,6 +84,9 @@ class _Counts(_Judge):
         memory = np.array([c.memory if c else 0.0 for c in known])
         self.state = Counts(len(runs), len(runs[0].canary), phi, calibrated, memory=memory)
         self.weighted = np.zeros((2, len(runs)))
+        self.looks = np.array([int(usable(run).sum()) for run in runs])
+        self.parts = parts(Plan(scenario.test, planned_looks=len(runs[0].canary)))
+        self.bets = np.zeros((2, len(runs)), dtype=bool)
 
     def add(self, canary: Array, stable: Array) -> tuple[Array, Array]:
         (x_c, n_c), (x_s, n_s) = canary.T, stable.T
@@ -89,11 +97,20 @@ class _Counts(_Judge):
         self.weighted = self.weighted + np.stack((x_c * (1.0 - w), x_s * w))
         self.state.add(x_c, x_s, w, x_c - w * x, variance)
         temper = self.state.temper()
-        return self.state.log_e(self.null, 1, temper)[1], self.state.log_e(self.margin, -1, temper)[0]
+        harm, safety = self.parts
+        ends = self.looks == self.state.used
+        if harm and ends.any():
+            self.bets[0] |= ends & self.state.betting(self.null, 1, temper, harm * ALPHA)
+            self.bets[1] |= ends & self.state.betting(self.margin, -1, temper, safety * BETA)
+        mixed = self.state.log_e(self.null, 1, temper)[1], self.state.log_e(self.margin, -1, temper)[0]
+        return mixed[0] + math.log1p(-harm), mixed[1] + math.log1p(-safety)
 
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         self.state.keep(chosen)
-        self.weighted = self.weighted[:, chosen]
+        self.weighted, self.looks, self.bets = self.weighted[:, chosen], self.looks[chosen], self.bets[:, chosen]
+
+    def last(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        return self.bets[0], self.bets[1]
 
 
 class _Gauges(_Judge):
@@ -170,6 +187,12 @@ def all_at_once(scenario: Scenario, runs: list[Run], *, to_the_end: bool) -> Ver
             if not left.all():
                 judge.keep(left)
                 there = there[left]
+    bets = judge.last()
+    if bets is not None:
+        failed_at, passed_at = found[there].T
+        failed = bets[0] & (failed_at == 0) & (to_the_end | (passed_at == 0))
+        found[there[failed], 0] = looks
+        found[there[bets[1] & ~failed & (failed_at == 0) & (passed_at == 0)], 1] = looks
     return [(int(f), int(p)) for f, p in found]
 
 

@@ -9,14 +9,14 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betainc
 
 from analysis_service.core.statistics import mixture
-from analysis_service.core.statistics.conditional import BLOCK, BLOCKS_WANTED, shown
+from analysis_service.core.statistics.blocks import BLOCK, BLOCKS_WANTED, FEWEST, shown
+from analysis_service.core.statistics.last_counts import slope
 from analysis_service.core.statistics.starts import SLOTS, log_weight, surplus
 
 Array = NDArray[np.float64]
-
-_FEWEST = 1e-3  # as `conditional`
 
 
 class Counts:
@@ -38,6 +38,7 @@ class Counts:
     ) -> None:
         self.planned, self.restarts, self.slots = planned, restarts, slots
         self.used = 0
+        self.events = np.zeros(runs)  # of both arms
         self.now = np.zeros((runs, mixture.NODES + 1))
         self.phi, self.calibrated = phi, calibrated
         self.memory = np.zeros(runs) if memory is None else memory
@@ -56,7 +57,7 @@ class Counts:
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         """Forget the other runs."""
         self.now, self.phi, self.calibrated = self.now[chosen], self.phi[chosen], self.calibrated[chosen]
-        self.memory, self.shown = self.memory[chosen], self.shown[chosen]
+        self.memory, self.shown, self.events = self.memory[chosen], self.shown[chosen], self.events[chosen]
         self.last, self.dispersion, self.open = self.last[:, chosen], self.dispersion[:, chosen], self.open[:, chosen]
         self.block, self.blocks = self.block[:, chosen], self.blocks[:, chosen]
         self.snapshots = [snapshot[chosen] for snapshot in self.snapshots]
@@ -64,6 +65,7 @@ class Counts:
 
     def add(self, x_c: Array, x_s: Array, share: Array, residual: Array, variance: Array) -> None:
         """One look of every run, shape (R,) each."""
+        self.events = self.events + x_c + x_s
         self.now[:, 0] += x_c
         self.now[:, 1:] += (x_c + x_s)[:, None] * np.log1p(share[:, None] * np.expm1(mixture.nodes()))
         both = np.stack((residual, variance))
@@ -95,7 +97,7 @@ class Counts:
         phi = np.maximum(self.phi, 1.0)
         if self.used >= 2:
             square, expected = self.dispersion
-            known = expected > _FEWEST
+            known = expected > FEWEST
             inside = np.divide(square, expected, out=np.ones_like(square), where=known)
             sparse = np.divide(1.0, expected, out=np.zeros_like(square), where=known)
             inside = np.where(self.calibrated, inside / (1.0 + np.sqrt(1.0 / self.used + sparse)), inside)
@@ -107,7 +109,7 @@ class Counts:
         square, expected, largest = self.blocks
         if steps < BLOCKS_WANTED:
             return np.ones_like(square)
-        known = expected > _FEWEST
+        known = expected > FEWEST
         rest = np.divide(square - largest, expected * (steps - 1) / steps, out=np.ones_like(square), where=known)
         rest *= np.where(self.memory > 0.0, 1.0 / self.shown, 1.0 / (1.0 + math.sqrt(2.0 / steps)))
         return np.where(known, rest, 1.0)
@@ -129,6 +131,19 @@ class Counts:
             gain += np.array(self.weights)[:, None]
             total = np.logaddexp(total, _log_sum(gain.reshape(len(gain), -1)))
         return whole, total
+
+    def betting(self, null: float, sign: int, temper: Array, level: float) -> NDArray[np.bool_]:
+        """Whether the test of fixed size rejects, were this the last look, shape (R,). level: one-sided, of the bet."""
+        x, n = self.now[:, 0], self.events
+        mean = self.now[:, 1:] @ slope(null)
+        far = (mean > 0.0) & (mean < n) & (sign * (x - mean) >= 1.0)
+        share = np.divide(mean, n, out=np.full_like(mean, 0.5), where=far)
+        if sign < 0:
+            x, share = n - x, 1.0 - share
+        x, rest = np.where(far, x, 1.0), np.where(far, n - x, 0.0)
+        p = np.maximum(betainc(x, rest + 1.0, share), betainc(x / temper, rest / temper + 1.0, share))
+        found: NDArray[np.bool_] = far & (p <= level)
+        return found
 
 
 def _log_sum(values: Array) -> Array:

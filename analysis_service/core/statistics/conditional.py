@@ -5,59 +5,19 @@ that a JSON round trip is exact.
 """
 
 import math
-from functools import lru_cache
 
 import msgspec
 import numpy as np
 
+from . import blocks, last_counts
+from .blocks import FEWEST, Blocks
 from .evidence import Evidence, Grade
-from .mixture import NODES, RANGE, Array, abreast, between, contrast, limit, log_add, log_late, log_whole
+from .looks import Look
+from .mixture import NODES, RANGE, Array, abreast, between, contrast, limit, log_add, log_late, log_whole, nodes
 from .plan import Calibration, Plan, harm_sign, margin_log_ratio
 from .starts import SLOTS, log_weight, surplus
 
-_FEWEST = 1e-3  # expected variance below which a run shows no dispersion
-BLOCK = 40  # looks
-BLOCKS_WANTED = 10
 ROW = NODES + 3  # look, log weight, canary events, S at the nodes
-
-
-class Blocks(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Residuals summed over BLOCK looks: their dispersion is the long-run one, learnt during the run."""
-
-    n: int = 0  # looks in the open block
-    residual: float = 0.0
-    variance: float = 0.0
-    closed: int = 0
-    last_residual: float = 0.0
-    last_variance: float = 0.0
-    square: float = 0.0
-    expected: float = 0.0
-    largest: float = 0.0  # the largest single term of `square`: an onset makes one, noise is what remains
-
-
-def _extend(blocks: Blocks, residual: float, variance: float) -> Blocks:
-    n, residual, variance = blocks.n + 1, blocks.residual + residual, blocks.variance + variance
-    if n < BLOCK:
-        return Blocks(
-            n,
-            residual,
-            variance,
-            blocks.closed,
-            blocks.last_residual,
-            blocks.last_variance,
-            blocks.square,
-            blocks.expected,
-            blocks.largest,
-        )
-    term = 0.5 * (residual - blocks.last_residual) ** 2 if blocks.closed else 0.0
-    return Blocks(
-        closed=blocks.closed + 1,
-        last_residual=residual,
-        last_variance=variance,
-        square=blocks.square + term,
-        expected=blocks.expected + (0.5 * (variance + blocks.last_variance) if blocks.closed else 0.0),
-        largest=max(blocks.largest, term),
-    )
 
 
 class CountState(msgspec.Struct, frozen=True):
@@ -80,10 +40,22 @@ class CountState(msgspec.Struct, frozen=True):
     expected: float = 0.0
     blocks: Blocks = Blocks()
     flags: tuple[str, ...] = ()
+    trials: float = 0.0  # independent ones that the canary's events are a sum of; 0: not known
+    least: float = 0.0  # canary events that had to be
+    end: bytes = b""  # a row of `last_counts`: sums as they stood at the planned last look
 
 
 def dropped(state: CountState, look: int, flags: tuple[str, ...] = ()) -> CountState:
     return msgspec.structs.replace(state, look=look, dropped=state.dropped + 1, flags=_merge(state.flags, flags))
+
+
+def ended(plan: Plan, look: Look, state: CountState) -> CountState:
+    """The state with this look in it, usable or not; at the planned last one the bet on it is kept too."""
+    if state.end or state.trials <= 0.0 or not last_counts.is_last(plan, look) or not any(last_counts.parts(plan)):
+        return state
+    free = _floats(state.sums) - state.least * nodes()
+    phi = dispersion(plan.calibration, state)
+    return msgspec.structs.replace(state, end=last_counts.row(phi, state.x_c - state.least, state.trials, free))
 
 
 def _merge(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
@@ -101,13 +73,15 @@ def fold(
     weighted: tuple[float, float],
     residual: tuple[float, float],
     flags: tuple[str, ...] = (),
+    trials: tuple[float, float] = (0.0, 0.0),
     slots: int = SLOTS,
 ) -> CountState:
     """Add one look.
 
     canary, stable: (events, total). partition: the look's S at the nodes. weighted: its Mantel-Haenszel terms.
     residual: canary events minus their expectation under no change, and that residual's variance if events are
-    independent.
+    independent. trials: how many independent ones the canary's events are a sum of, and how many it must have had;
+    none where nobody bets on the last look.
     """
     sums = _floats(state.sums) + partition if state.sums else partition
     starts = state.starts
@@ -121,6 +95,7 @@ def fold(
         expected += 0.5 * (variance + state.last_variance)
     used = state.used + 1
     x_c = state.x_c + canary[0]
+    counted = state.trials > 0.0 or state.x_c + state.x_s == 0.0  # of every look with events, or of none
     if plan.restarts:
         weight = log_weight(used, plan.planned_looks)
         if weight is not None:
@@ -145,8 +120,11 @@ def fold(
         last_variance=variance,
         square=square,
         expected=expected,
-        blocks=_extend(state.blocks, value, variance),
+        blocks=blocks.extended(state.blocks, value, variance),
         flags=_merge(state.flags, flags),
+        trials=state.trials + trials[0] if counted else 0.0,
+        least=state.least + trials[1],
+        end=state.end,
     )
 
 
@@ -173,33 +151,12 @@ def dispersion(calibration: Calibration | None, state: CountState) -> float:
     if calibration is not None:
         floor = max(1.0, calibration.dispersion) * max(1.0, calibration.long_run)
         sufficient, memory = calibration.sufficient, calibration.memory
-    if state.expected <= _FEWEST or state.used < 2:
+    if state.expected <= FEWEST or state.used < 2:
         return floor
     inside = state.square / state.expected
     if sufficient:
         inside /= 1.0 + math.sqrt((1.0 + state.used / state.expected) / state.used)
-    return max(floor, inside, _long_run(state.blocks, memory))
-
-
-@lru_cache(maxsize=256)
-def shown(memory: float) -> float:
-    """The part of an AR(1)'s long-run variance that differences of neighbouring blocks of BLOCK looks show."""
-    edge = memory / ((1.0 - memory * memory) * BLOCK)  # what a block's end still knows of the next one
-    decayed = 1.0 - memory**BLOCK
-    return max(1.0 - 2.0 * edge * decayed - edge * decayed * decayed, 0.1)
-
-
-def _long_run(blocks: Blocks, memory: float) -> float:
-    """Dispersion of the block sums, the largest step left out (it may be the harm's onset).
-
-    One standard error down, as noise would raise it; where the look-back was correlated as it is, and what the steps
-    do not show put back.
-    """
-    steps = blocks.closed - 1
-    if steps < BLOCKS_WANTED or blocks.expected <= _FEWEST:
-        return 1.0
-    rest = (blocks.square - blocks.largest) / (blocks.expected * (steps - 1) / steps)
-    return rest / shown(memory) if memory else rest / (1.0 + math.sqrt(2.0 / steps))
+    return max(floor, inside, blocks.long_run(state.blocks, memory))
 
 
 class Logs(msgspec.Struct, frozen=True):
@@ -223,14 +180,21 @@ def _since(state: CountState, temper: float) -> tuple[Array, Array]:
     return since, rows
 
 
-def evaluate(state: CountState, sign: int, margin: float, temper: float) -> Logs:
-    """Log e-values after the looks so far; sign: the direction of harm, margin: tolerated log ratio (>= 0)."""
+def evaluate(
+    state: CountState, sign: int, margin: float, temper: float, parts: tuple[float, float] = (0.0, 0.0)
+) -> Logs:
+    """Log e-values of the mixtures after the looks so far.
+
+    sign: the direction of harm; margin: tolerated log ratio (>= 0); parts: of the weight that are not theirs, on harm
+    and on safety.
+    """
     since, rows = _since(state, temper)
     edge = sign * margin
     # safety of the whole run only: a late start would forget harm
     harm, harm_margin, safety = log_whole(since[0], *abreast(((0.0, sign), (edge, sign), (edge, -sign))))
     weight = float(rows[0, 1])
     harm, harm_margin = harm + weight, harm_margin + weight
+    spent, spared = math.log1p(-parts[0]), math.log1p(-parts[1])
     at = 0
     if len(rows) > 1:
         late, weights = since[1:], rows[1:, 1:2]
@@ -239,7 +203,23 @@ def evaluate(state: CountState, sign: int, margin: float, temper: float) -> Logs
             at = int(rows[1 + index, 0])
         harm = log_add(harm, more)
         harm_margin = log_add(harm_margin, log_late(late, weights, contrast(edge, sign))[0])
-    return Logs(harm, harm_margin, safety, at)
+    return Logs(harm + spent, harm_margin + spent, safety + spared, at)
+
+
+def _with_bets(plan: Plan, state: CountState, logs: Logs, sign: int, margin: float, parts: tuple[float, float]) -> Logs:
+    """With what the bets on the last look were worth. parts: of the weight, on harm and on safety."""
+    edge, harm, safety = sign * margin, _limit(plan), -math.log(plan.beta)
+    return Logs(
+        last_counts.joined(logs.harm, state.end, 0.0, sign, parts[0], harm),
+        last_counts.joined(logs.harm_margin, state.end, edge, sign, parts[0], harm),
+        last_counts.joined(logs.safety, state.end, edge, -sign, parts[1], safety),
+        logs.since,
+    )
+
+
+def _limit(plan: Plan) -> float:
+    """The log e-value that decides on harm, of one direction."""
+    return -math.log(plan.alpha) + (math.log(2) if plan.direction == "either" else 0.0)
 
 
 def _rates(state: CountState, estimate: float, margin: float, sign: int, *, either: bool) -> tuple[float, float, float]:
@@ -275,10 +255,16 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
             placebo_false_alarm=placebo,
         )
     temper = dispersion(calibration, state)
-    logs = evaluate(state, sign, margin, temper)
+    parts = last_counts.parts(plan)
+    logs = evaluate(state, sign, margin, temper, parts)
+    if state.end:
+        logs = _with_bets(plan, state, logs, sign, margin, parts)
     either = plan.direction == "either"
     if either:
-        other = evaluate(state, -sign, margin_log_ratio(plan, baseline, -sign), temper)
+        back = margin_log_ratio(plan, baseline, -sign)
+        other = evaluate(state, -sign, back, temper, parts)
+        if state.end:
+            other = _with_bets(plan, state, other, -sign, back, parts)
         logs = Logs(
             log_add(logs.harm, other.harm) - math.log(2),
             log_add(logs.harm_margin, other.harm_margin) - math.log(2),
@@ -339,18 +325,19 @@ def bounds(plan: Plan, state: CountState, temper: float) -> tuple[float | None, 
     The harm side uses the restarts, as the verdict does, so that it excludes 1 exactly when harm is shown.
     """
     since, rows = _since(state, temper)
-    restarted = rows[:, 1:2]
-    threshold = math.log(1.0 / plan.alpha)
-    sign = harm_sign(plan.direction)
-    up = restarted if sign > 0 else None
-    down = None if sign > 0 else restarted
-    if plan.direction == "either":
-        up = down = restarted
-        threshold += math.log(2)
+    threshold = _limit(plan)
+    part, spared = last_counts.parts(plan)
     x_c, x_s = state.x_c + 0.5, state.x_s + 0.5
     guess = math.log(x_c / state.n_c) - math.log(x_s / state.n_s), math.sqrt(6 * temper * (1 / x_c + 1 / x_s))
-    lower = limit(since, up, 1, threshold, guess)
-    upper = limit(since, down, -1, threshold, guess)
+
+    def end(direction: int) -> float:
+        harmful = plan.direction == "either" or direction == harm_sign(plan.direction)
+        bet = part if harmful else spared
+        found = limit(since, rows[:, 1:2] if harmful else None, direction, threshold - math.log1p(-bet), guess)
+        last = last_counts.bound(state.end, direction, bet, threshold, guess)
+        return direction * max(direction * found, direction * last)
+
+    lower, upper = end(1), end(-1)
     return (
         math.exp(lower) if math.isfinite(lower) else 0.0,
         math.exp(upper) if math.isfinite(upper) else None,

@@ -44,7 +44,7 @@ def update(plan: Plan, state: CountState, look: Look) -> CountState:
 
 def assess(plan: Plan, state: CountState, *, interval: bool = True) -> Evidence:
     """Evidence in the rate's own unit: harm is a rate beyond the objective, safety one within it."""
-    bare = msgspec.structs.replace(plan, margin=Margin())
+    bare = msgspec.structs.replace(plan, margin=Margin(), planned_looks=0)  # nobody bets on its last look
     evidence = conditional.assess(bare, state, interval=interval, grade_at_unit_dispersion="exact")
     limit = plan.objective or 0.0
     return msgspec.structs.replace(

@@ -1,8 +1,9 @@
 """sequential-odds-ratio: are the odds of an event higher on the canary? For shares above about 20 %.
 
 One 2 x 2 table per look; given its margins the canary's events are Fisher noncentral hypergeometric with the odds
-ratio e^psi, so the share may drift freely between looks: a sequential exact Mantel-Haenszel test. Counts are taken
-as whole requests; events beyond the total are clamped to it and flagged.
+ratio e^psi, so the share may drift freely between looks: a sequential exact Mantel-Haenszel test. Where the end is
+known there is a bet on the last look (`last_counts`). Counts are taken as whole requests; events beyond the total are
+clamped to it and flagged.
 
 Guarantee: exact at every look for requests that fail independently; tempered by the dispersion otherwise.
 Sources: Mantel & Haenszel (1959); Fisher (1935) for the conditional distribution.
@@ -57,7 +58,7 @@ def start(plan: Plan) -> CountState:
 def update(plan: Plan, state: CountState, look: Look) -> CountState:
     canary, stable = usable_counts(look.canary), usable_counts(look.stable)
     if canary is None or stable is None or round(canary.total) < 1 or round(stable.total) < 1:
-        return conditional.dropped(state, look.number, look.flags)
+        return conditional.ended(plan, look, conditional.dropped(state, look.number, look.flags))
     n_c, n_s = float(round(canary.total)), float(round(stable.total))
     x_c, x_s = float(round(canary.events)), float(round(stable.events))
     flags = look.flags
@@ -66,7 +67,8 @@ def update(plan: Plan, state: CountState, look: Look) -> CountState:
     x, n = x_c + x_s, n_c + n_s
     share = x / n
     variance = x * (1.0 - share) * (n_c / n) * (n_s / n) * n / max(n - 1.0, 1.0)
-    return conditional.fold(
+    least = max(0.0, x - n_s)
+    after = conditional.fold(
         plan,
         state,
         look=look.number,
@@ -76,7 +78,9 @@ def update(plan: Plan, state: CountState, look: Look) -> CountState:
         weighted=(x_c * (n_s - x_s) / n, x_s * (n_c - x_c) / n),
         residual=(x_c - x * n_c / n, variance),
         flags=flags,
+        trials=(min(x, n_c) - least, least),  # Harkness (1965)
     )
+    return conditional.ended(plan, look, after)
 
 
 def assess(plan: Plan, state: CountState, *, interval: bool = True) -> Evidence:

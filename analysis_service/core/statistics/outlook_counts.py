@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from . import conditional
+from . import conditional, last_counts, odds_ratio, rate_ratio
 from .crossing import POWER, Array, Points, at_end, critical_events, crossing, smallest
 from .mixture import distances
 from .outlook import Outlook, found_first, looks_wanted
@@ -17,6 +17,7 @@ from .starts import FIRST
 
 _NORMAL = NormalDist()
 ONCE = frozenset({"group-sequential", "fisher-exact", "poisson-e", "welch", "tost", "mann-whitney", "brunner-munzel"})
+BETTING = frozenset({rate_ratio.NAME, odds_ratio.NAME})  # on the last look
 _GUESS = 4.0  # standard errors from the null that most limits lie at
 _FEW = 200.0  # events up to which Poisson chances are summed
 
@@ -127,8 +128,10 @@ class _Counts:
         harm = self.finds(looks, effect)
         if self.watched or self.plan.test in ONCE or harm < POWER:  # then the rest, twice the work, changes nothing
             return harm
-        early = self.finds(math.ceil(looks * self.plan.min_bake), effect) if self.plan.min_bake > 0 else 0.0
-        return found_first(early, harm, self.passes(looks, harm_sign(self.plan.direction) * effect))
+        baking = math.ceil(looks * self.plan.min_bake)
+        early = self.finds(baking, effect, planned=looks) if self.plan.min_bake > 0 else 0.0
+        passed = self.passes(looks, harm_sign(self.plan.direction) * effect, ended=False)  # at the last, harm is first
+        return found_first(early, harm, passed)
 
     def expected(self, looks: int, log_ratio: float) -> Expected:
         at_stable, ratio = looks * self.events, math.exp(log_ratio)
@@ -137,22 +140,41 @@ class _Counts:
         error = math.sqrt(self.phi * canary * (1.0 - canary / total))
         return two_arms(np.array([canary]), np.array([total]), self.share, np.array([error]))
 
+    def parts(self, planned: int) -> tuple[float, float]:
+        """Of the weight, what is bet on the last of so many looks: on harm, on safety."""
+        betting = self.plan.restarts and self.plan.test in BETTING
+        return last_counts.parts_of(planned) if betting else (0.0, 0.0)
+
     def chance(
-        self, expected: Expected, null: float, sign: int, log_limit: float, points: Points, once: float
+        self,
+        expected: Expected,
+        null: float,
+        sign: int,
+        log_limit: float,
+        points: Points,
+        once: float,
+        *,
+        part: float = 0.0,
+        ended: bool = True,
     ) -> float:
-        """once: the error probability of a test that looks once, whose bound is a normal quantile."""
+        """once: the error probability of a test that looks once. part: of it, bet on the last look, if it has ended."""
         phi = np.array([self.phi])
+        middle = float(expected.scale[0]) * expected.share(null)
         if self.plan.test in ONCE:
-            middle = expected.scale[0] * expected.share(null)
             return at_end(float(sign * (expected.canary[0] - middle) / expected.error[0]), -_NORMAL.inv_cdf(once))
-        distance, bound = side(expected, null=null, sign=sign, limit=log_limit, phi=phi, points=points)
-        return crossing(float(distance[0]), float(bound[0]))
+        limit = log_limit - math.log1p(-part)
+        distance, bound = side(expected, null=null, sign=sign, limit=limit, phi=phi, points=points)
+        last = math.nan
+        if part > 0.0 and ended:
+            last = last_counts.critical(float(expected.scale[0]), middle, sign, part * once, self.phi) - middle
+            last *= sign / float(expected.error[0])
+        return crossing(float(distance[0]), float(bound[0]), last if math.isfinite(last) else math.inf)
 
     def margin(self, sign: int) -> float:
         return margin_log_ratio(self.plan, self.baseline, sign)
 
-    def finds(self, looks: int, effect: float) -> float:
-        """The chance to show harm of this log ratio."""
+    def finds(self, looks: int, effect: float, *, planned: int = 0) -> float:
+        """The chance to show harm of this log ratio. planned: looks, if there are more of them."""
         plan, sign = self.plan, harm_sign(self.plan.direction)
         floor, baseline = plan.absolute_floor, self.baseline
         if floor is not None and baseline is not None and baseline * math.exp(sign * effect) < floor:
@@ -166,10 +188,14 @@ class _Counts:
             limit -= math.log(FIRST)
         if abs(null) >= MAX_LOG_RATIO:
             return 0.0
-        return self.chance(self.expected(looks, sign * effect), null, sign, limit, points, alpha)
+        expected, part = self.expected(looks, sign * effect), self.parts(planned or looks)[0]
+        return self.chance(expected, null, sign, limit, points, alpha, part=part, ended=not planned)
 
-    def passes(self, looks: int, log_ratio: float = 0.0) -> float:
-        """The chance to pass, when the arms are alike or the canary's rate is e^log_ratio times stable's."""
+    def passes(self, looks: int, log_ratio: float = 0.0, *, ended: bool = True) -> float:
+        """The chance to pass, when the arms are alike or the canary's rate is e^log_ratio times stable's.
+
+        ended: with what is bet on the last of the looks.
+        """
         plan, expected = self.plan, self.expected(looks, log_ratio)
         sign = harm_sign(plan.direction)
         chances = []
@@ -181,7 +207,8 @@ class _Counts:
             if margin >= MAX_LOG_RATIO and (plan.margin.relative is not None or self.baseline is not None):
                 chances.append(1.0)  # nothing is too much
                 continue
-            chances.append(self.chance(expected, way * margin, -way, -math.log(plan.beta), points, plan.beta))
+            limit, part, null = -math.log(plan.beta), self.parts(looks)[1], way * margin
+            chances.append(self.chance(expected, null, -way, limit, points, plan.beta, part=part, ended=ended))
         return max(sum(chances) - len(chances) + 1.0, self.by_floor(looks, log_ratio), 0.0)
 
     def by_floor(self, looks: int, log_ratio: float = 0.0) -> float:

@@ -3,7 +3,7 @@
 Given an interval's total events x, the canary's share is Binomial(x, theta), theta = r w / (r w + 1 - w), with w the
 canary's share of the totals and r the rate ratio: the common intensity cancels, so traffic, season and the canary's
 weight may change at every look. Mixture over r, restarts for late onset, tempered by the dispersion (see `mixture`,
-`starts`, `conditional`).
+`starts`, `conditional`) and, where the end is known, a bet on the last look (`last_counts`).
 
 Events whose bursts last for several looks (a look-back correlated beyond chance) are tempered by their *long-run*
 dispersion, phi times (1 + 2 r1 / (1 - rho)), see `calibration.long_run_factor`. Sending them to the t-test on scores
@@ -47,8 +47,9 @@ def start(plan: Plan) -> CountState:
 def update(plan: Plan, state: CountState, look: Look) -> CountState:
     canary, stable = usable_counts(look.canary), usable_counts(look.stable)
     if canary is None or stable is None:
-        return conditional.dropped(state, look.number, look.flags)
-    return add(plan, state, look.number, (canary.events, canary.total), (stable.events, stable.total), look.flags)
+        return conditional.ended(plan, look, conditional.dropped(state, look.number, look.flags))
+    pairs = (canary.events, canary.total), (stable.events, stable.total)
+    return conditional.ended(plan, look, add(plan, state, look.number, *pairs, look.flags))
 
 
 def add(
@@ -74,6 +75,7 @@ def add(
         weighted=(x_c * n_s / n, x_s * n_c / n),
         residual=(x_c - w * x, binomial_variance(x_c, x_s, w, ratio)),
         flags=flags,
+        trials=(x, 0.0),
     )
 
 

@@ -137,7 +137,7 @@ def test_as_many_looks_as_are_wanted_decide() -> None:
     [
         ({}, 1.3, 1.4),
         # noise costs, and what is tempered for is noise
-        ({"dispersion": 4.0}, 1.4, 1.55),
+        ({"dispersion": 4.0}, 1.35, 1.5),
         # a fall is found as a rise is; its margin, x0.5, is wider
         ({"plan": {"direction": "decrease"}}, 0.55, 0.7),
         ({"plan": {"direction": "either"}}, 1.3, 1.4),
