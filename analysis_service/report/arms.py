@@ -12,11 +12,11 @@ from analysis_service.report.text import NONE, moment, number, times
 
 def levels(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Chart:
     """One number for each arm and look: a rate, a value or a quantile."""
-    looks = comparison.looks
+    looks, q = comparison.looks, comparison.quantile
     shape = next((data for look in looks for data in (look.canary, look.stable) if data is not None), None)
-    canary = tuple((look.at.timestamp(), _drawn(look, look.canary)) for look in looks)
-    stable = tuple((look.at.timestamp(), _drawn(look, look.stable)) for look in looks)
-    name = level_name(shape)
+    canary = tuple((look.at.timestamp(), _drawn(look, look.canary, q)) for look in looks)
+    stable = tuple((look.at.timestamp(), _drawn(look, look.stable, q)) for look in looks)
+    name = level_name(shape, q)
     low, high = scales.bounds(y for points in (canary, stable) for _, y in points)
     rules = []
     plan = comparison.plan
@@ -39,9 +39,9 @@ def levels(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Char
         (
             str(look.number),
             moment(look.at),
-            number(level(look.canary)),
+            number(level(look.canary, q)),
             amount(look.canary),
-            number(level(look.stable)),
+            number(level(look.stable, q)),
             amount(look.stable),
             *((f"{number(look.weight_percent, 3)} %" if look.weight_percent is not None else NONE,) if weights else ()),
         )
@@ -51,10 +51,10 @@ def levels(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Char
     lines = [Line("canary", "canary", canary, "circle")]
     if any(y is not None for _, y in stable):
         lines.append(Line(other, "stable", stable, "square", dashed=True))
-    last = next((look for look in reversed(looks) if level(look.canary) is not None), None)
+    last = next((look for look in reversed(looks) if level(look.canary, q) is not None), None)
     summary = f"{name.capitalize()} of each arm over {times(len(looks), 'look')}"
     if last is not None:
-        summary += f"; newest: canary {number(level(last.canary))}, {other} {number(level(last.stable))}"
+        summary += f"; newest: canary {number(level(last.canary, q))}, {other} {number(level(last.stable, q))}"
     return Chart(
         title=f"Canary and {other} over time: {name}",
         summary=summary + ".",
@@ -73,8 +73,8 @@ def levels(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Char
     )
 
 
-def _drawn(look: Seen, data: ArmData | None) -> float | None:
-    value = level(data)
+def _drawn(look: Seen, data: ArmData | None, q: float) -> float | None:
+    value = level(data, q)
     return value if value is not None and not look.missed and abs(value) < 1e15 else None
 
 

@@ -24,6 +24,13 @@ GRADES = {
 }
 
 
+OF_THIS_RUN = "calibrated by this run: holds as far as the noise stays as it was; simulated, not proven"
+
+
+def _grade(evidence: Evidence) -> str:
+    return OF_THIS_RUN if evidence.grade == "calibrated" and not evidence.calibrated else GRADES[evidence.grade]
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     label: str
@@ -73,7 +80,7 @@ def facts(comparison: Comparison, *, done: bool) -> list[Fact]:
     if capped:
         found.append(("No verdict", capped))
     elif evidence is not None and plan is not None and not done and not decided:
-        found.append(("Still needed", _needed(plan, evidence, comparison.interval_seconds)))
+        found.append(("Still needed", _needed(plan, evidence, comparison)))
     if comparison.forecast:
         found.append(("Forecast", comparison.forecast.removeprefix("Forecast ")))
     return [Fact(*pair) for pair in found]
@@ -95,7 +102,8 @@ def _effect(comparison: Comparison, evidence: Evidence) -> list[tuple[str, str]]
         text = "{} of {} on the canary against {} of {} on stable".format(*map(count, counts))
         found = [("Effect", f"no ratio: {text}{interval}")]
     else:
-        found = [("Effect", f"{effect(evidence.estimate, unit)}{interval}")]
+        which = f" at p{number(100 * evidence.quantile)}" if evidence.quantile is not None else ""
+        found = [("Effect", f"{effect(evidence.estimate, unit)}{which}{interval}")]
     if evidence.margin is not None:
         found.append(("Margin", f"{effect(evidence.margin, unit)}; no change is {effect(evidence.no_change, unit)}"))
     if (
@@ -134,16 +142,19 @@ def _fixed(comparison: Comparison) -> list[tuple[str, str]]:
 
 def _evidence(comparison: Comparison, evidence: Evidence) -> list[tuple[str, str]]:
     plan, last = comparison.plan, next(look for look in reversed(comparison.looks) if look.evidence is not None)
+    found: list[tuple[str, str]] = []
     alpha, beta = (plan.alpha, plan.beta) if plan is not None else (None, None)
     harm, safety = harm_of(plan, last) or 0.0, safety_of(last) or 0.0
-    found = [
+    if evidence.quantiles:
+        found = [("Evidence weighs", "all buckets, not only the quantile that is shown")]
+    found += [
         ("Evidence for harm", one_in(harm) + (f"; fails at 1 in {number(1 / alpha, 3)}" if alpha else "")),
         ("Evidence for safety", one_in(safety) + (f"; passes at 1 in {number(1 / beta, 3)}" if beta else "")),
     ]
     if comparison.verdict is not None and comparison.verdict.peak_harm > 0:
         found.append(("Anytime p of harm", number(anytime_p(comparison.verdict.peak_harm), 3)))
     found.append(("Test", evidence.test))
-    found.append(("Guarantee", GRADES[evidence.grade]))
+    found.append(("Guarantee", _grade(evidence)))
     return found
 
 
@@ -173,17 +184,22 @@ def _basis(comparison: Comparison, evidence: Evidence) -> list[tuple[str, str]]:
     return found
 
 
-def _needed(plan: Plan, evidence: Evidence, interval_seconds: float) -> str:
-    ahead = forecast.remaining(plan, evidence)
+def _needed(plan: Plan, evidence: Evidence, comparison: Comparison) -> str:
+    ahead, interval_seconds = forecast.remaining(plan, evidence), comparison.interval_seconds
+    elapsed = max(look.elapsed_seconds for look in comparison.looks)
+    baking = plan.min_bake * plan.planned_seconds - elapsed
     parts = []
+    if ahead.looks_to_pass == 0 and baking > 0:
+        parts.append(f"{span(baking)} more until minBake, before which nothing passes")
     for looks, requests, word in (
         (ahead.looks_to_pass, ahead.requests_to_pass, "pass"),
         (ahead.looks_to_fail, ahead.requests_to_fail, "fail"),
     ):
         if looks is not None and 0 < looks < 1e6:
             whole = math.ceil(looks)
-            how_long = span(whole * interval_seconds) if interval_seconds > 0 else times(whole, "look")
-            of = f" or {count(math.ceil(requests))} requests" if requests else ""
+            least = baking if word == "pass" else 0.0
+            how_long = span(max(whole * interval_seconds, least)) if interval_seconds > 0 else times(whole, "look")
+            of = f" or {count(math.ceil(requests))} requests" if requests and whole * interval_seconds >= least else ""
             parts.append(f"about {how_long}{of} more to {word}")
     return "; ".join(parts) + ", if this goes on" if parts else "no end in sight at the present rate"
 

@@ -124,6 +124,7 @@ def _seen(stored: StoredLook, used_before: int) -> tuple[Seen, int]:
         use=use,
         outcome=verdict.outcome if verdict is not None else "",
         late=_read(data.get("since"), Late),
+        elapsed_seconds=look.elapsed_seconds,
     ), used_before
 
 

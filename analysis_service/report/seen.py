@@ -14,8 +14,9 @@ from analysis_service.core.statistics.outlook import Outlook
 from analysis_service.core.statistics.plan import Plan
 from analysis_service.core.statistics.sentence import Late
 from analysis_service.core.statistics.verdict import VerdictState
-from analysis_service.report.text import NONE, count
+from analysis_service.report.text import NONE, count, number
 
+USUAL_QUANTILE = 0.95
 Use = Literal["used", "dropped", "missed"]
 
 
@@ -34,6 +35,7 @@ class Seen:
     evidence: Evidence | None = None
     use: Use = "used"
     outcome: str = ""  # "", "pass" or "fail" after this look
+    elapsed_seconds: float = 0.0  # since the measurement began
     late: Late | None = None  # where the evidence's interval speaks of the looks since a late onset
 
 
@@ -91,6 +93,12 @@ class Comparison:
         return next((look.evidence for look in reversed(self.looks) if look.evidence is not None), None)
 
     @property
+    def quantile(self) -> float:
+        """Of a distribution: the one that the effect speaks of."""
+        newest = self.evidence
+        return newest.quantile if newest is not None and newest.quantile is not None else USUAL_QUANTILE
+
+    @property
     def late(self) -> Late | None:
         """The onset that the newest evidence's interval speaks of."""
         return next((look.late for look in reversed(self.looks) if look.evidence is not None), None)
@@ -110,7 +118,7 @@ def uses(looks: Sequence[Seen]) -> dict[Use, int]:
     return found
 
 
-def level(data: ArmData | None, q: float = 0.95) -> float | None:
+def level(data: ArmData | None, q: float) -> float | None:
     """One number to draw for an arm's interval: rate of events, value, or a quantile; None where there is none."""
     if isinstance(data, Counts):
         return data.events / data.total if data.total > 0 else None
@@ -138,11 +146,11 @@ def quantile(histogram: Histogram, q: float) -> float | None:
     return histogram.edges[-1]
 
 
-def level_name(data: ArmData | None) -> str:
+def level_name(data: ArmData | None, q: float) -> str:
     if isinstance(data, Counts):
         return "events per request"
     if isinstance(data, Histogram | Samples):
-        return "95th percentile"
+        return f"p{number(100 * q)}"
     return "value"
 
 

@@ -41,7 +41,8 @@ def size(comparison: Comparison, x: Axis, turning: tuple[Moment, ...]) -> Chart:
     wanted += [side for e in half for side in (e.lower, e.upper)]
     if ratio:
         low, high = scales.log_bounds(min(max(v, 1 / WIDEST), WIDEST) for v in wanted if v is not None)
-        axis = Axis("log", low, high, f"canary / {comparison.other}", "ratio")
+        which = f"p{number(100 * newest.quantile)}, " if newest.quantile is not None else ""
+        axis = Axis("log", low, high, f"{which}canary / {comparison.other}", "ratio")
     else:
         low, high = scales.bounds([*wanted])
         axis = Axis("linear", low, high, _unit_title(newest.unit, comparison.other))

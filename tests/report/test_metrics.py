@@ -118,7 +118,7 @@ def test_measurements_by_phase_and_without_a_number(conditions: Make) -> None:
     ],
 )
 def test_level(data: Any, drawn: float | None) -> None:
-    assert level(data) == (pytest.approx(drawn) if drawn is not None else None)
+    assert level(data, 0.95) == (pytest.approx(drawn) if drawn is not None else None)
 
 
 def read(compared: Make, **how: Any) -> tuple[Comparison, list[Look]]:

@@ -306,3 +306,26 @@ def test_a_forecast_is_told_and_warned_of_while_it_runs(compared: Make, new_run:
     ended = story_of(new_run, compared("errors", "counts", 5, pairs=quiet))
     assert "Forecast" in facts_of(ended)
     assert not any("probably" in note for note in ended.metrics[0].notes)
+
+
+def test_a_pass_that_waits_for_min_bake_says_how_long(compared: Make, new_run: Make) -> None:
+    """Four good looks show safety; nothing passes before 90 % of twenty minutes."""
+    pairs = [(Counts(1.0, 1000.0), Counts(20.0, 1000.0))] * 4
+    how = {"hours": "20m", "running": True, "spoil": False, "more": {"minBake": 0.9}}
+    running = compared("errors", "counts", 4, pairs=pairs, **how)
+    story = story_of(new_run, running)
+    facts = facts_of(story)
+    assert facts["Still needed"].startswith("16 min more until minBake, before which nothing passes")
+    assert "safety is shown, but nothing passes before minBake, for 16 min more" in running[1].reason
+
+
+def test_a_distribution_names_the_quantile_that_is_shown(compared: Make, new_run: Make) -> None:
+    """The arms are drawn, and the effect is named, at the highest quantile that is judged."""
+    story = story_of(new_run, compared("latency", "histogram", 20))
+    facts = facts_of(story)
+    assert re.match(r"×[\d.]+ at p99 \(", facts["Effect"])
+    assert facts["Evidence weighs"].startswith("all buckets")
+    assert facts["Guarantee"].startswith("calibrated by this run")
+    charts = story.metrics[0].charts
+    assert charts[0].title == "Canary and stable over time: p99"
+    assert charts[1].y.title == "p99, canary / stable"

@@ -146,6 +146,10 @@ def _sentence(setup: Setup, told: Told, *, ends: bool) -> str:
         interval_seconds=_seconds(spec.interval),
         late=_late(told.since),
         against=_against(setup),
+        held=sentence.Held(
+            verdict.held_back(setup.plan, told.verdict, told.look, told.evidence),
+            verdict.baking_seconds(setup.plan, told.look),
+        ),
     )
     text = f"{text} {_seen(spec, told.evidence)}".rstrip()
     return f"{text} {season.told(spec.season)}" if spec.season is not None else text
@@ -266,18 +270,10 @@ def _wanted(setup: Setup, evidence: Evidence | None) -> str:
         seconds = math.ceil(looks) * setup.spec.interval.total_seconds() if looks is not None else 0.0
         if 0 < seconds < _ENDLESS:
             more = f"{math.ceil(requests)} more requests, or " if requests and setup.spec.shape != "gauge" else ""
-            parts.append(f"{more}{_time(seconds)}, to {word}")
+            parts.append(f"{more}{sentence.span(seconds)} more, to {word}")
     if not parts:
         return " At this rate more time would not decide it either."
     return f" As it stands it needs about {'; or about '.join(parts)}."
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{sentence.number(seconds)} more s"
-    return (
-        f"{sentence.number(seconds / 60)} more min" if seconds < 7200 else f"{sentence.number(seconds / 3600)} more h"
-    )
 
 
 def _routing(told: Told) -> str:

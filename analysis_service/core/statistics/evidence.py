@@ -9,6 +9,7 @@ Grade = Literal["exact", "calibrated", "asymptotic", "none"]
 Unit = Literal["ratio", "difference", "rate", "share", "statistic"]
 
 NO_EVIDENCE = 0.0  # log of an e-value of 1
+CHOOSING = "choosing-buckets"  # flag: too few observations of stable to know which buckets the margin is judged at
 FLOOR_FILLS_MARGIN = "noise-floor-above-margin"  # flag: innocent pods differ by the whole margin, nothing can pass
 
 
@@ -29,7 +30,8 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
 
     estimate, lower, upper: the effect in `unit` and its confidence sequence (each side errs with at most alpha);
     None is "not known" or "unbounded". no_change and margin are in the same unit.
-    level*: the canary's own rate or level, for absolute floors; baseline: stable's.
+    level*: the canary's own rate or level, for absolute floors; baseline: stable's. quantile: the one of a distribution
+    that estimate, interval, level and baseline speak of; the evidence may weigh the whole of it.
     """
 
     test: str
@@ -55,6 +57,7 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     level: float | None = None
     level_upper: float | None = None
     baseline: float | None = None
+    quantile: float | None = None
     dispersion: float = 1.0
     autocorrelation: float = 0.0
     effective_n: float = 0.0

@@ -25,7 +25,7 @@ import msgspec
 from . import conditional, rate_ratio
 from .boundaries import beta_binomial_log_mixture, beta_binomial_precision
 from .conditional import CountState
-from .evidence import Evidence, QuantileEstimate
+from .evidence import CHOOSING, Evidence, QuantileEstimate
 from .looks import Histogram, Look, usable_histogram
 from .mixture import log_add
 from .plan import Calibration, Plan, harm_sign, margin_log_ratio
@@ -143,7 +143,7 @@ def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
     total_c = tuple(a + b for a, b in zip(state.canary or (0.0,) * len(c), c, strict=True))
     total_s = tuple(a + b for a, b in zip(state.stable or (0.0,) * len(s), s, strict=True))
     targets, frozen = state.targets, state.frozen
-    if not frozen and sum(total_s) >= BEYOND / (1.0 - _highest(plan)):
+    if not frozen and sum(total_s) >= wanted_first(plan):
         targets, frozen = _targets(plan, edges, total_s, [item.edge for item in after]), True
     return HistogramState(
         look=look.number,
@@ -208,6 +208,11 @@ def _variance(x_c: float, x_s: float, n_c: float, n_s: float) -> float:
     return p * (1.0 - p) * n_c * n_s / n
 
 
+def wanted_first(plan: Plan) -> float:
+    """Observations of stable that choose the edges, and are no evidence against the margin."""
+    return BEYOND / (1.0 - _highest(plan))
+
+
 def _highest(plan: Plan) -> float:
     return max((q for q in plan.quantiles if 0 < q < 1), default=0.5)
 
@@ -234,7 +239,7 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
         margin=_shown_margin(plan, None, sign),
         used=state.used,
         dropped=state.dropped,
-        flags=state.flags,
+        flags=state.flags if state.frozen or not state.judged else (*state.flags, CHOOSING),
         calibrated=calibration is not None and calibration.sufficient,
         placebo_false_alarm=calibration.placebo_false_alarm if calibration else None,
     )
@@ -291,6 +296,7 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
         level=q_c,
         level_upper=next((q.canary_upper for q in quantiles if q.q == wanted), None),
         baseline=q_s,
+        quantile=wanted,
         dispersion=overall,
         effective_n=(n_c + n_s) / overall,
         since=since,

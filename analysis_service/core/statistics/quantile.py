@@ -175,4 +175,5 @@ def assess(plan: Plan, state: SampleState, *, interval: bool = True) -> Evidence
         level=canary,
         level_upper=level_upper,
         baseline=stable,
+        quantile=q,
     )

@@ -7,11 +7,12 @@ import msgspec
 
 from analysis_service.core.digits import number as number
 
-from .evidence import Evidence
+from .evidence import CHOOSING, Evidence
 from .forecast import remaining
+from .histogram import wanted_first
 from .onset import VIOLATED, edge_since
-from .plan import Plan
-from .verdict import VerdictState, harm_of, why_undecided
+from .plan import Plan, harm_sign
+from .verdict import Hold, VerdictState, harm_of, why_undecided
 
 _WHY = {
     "low-traffic": "too little traffic to tell",
@@ -23,6 +24,15 @@ _WHY = {
     "uncalibrated": "without history the noise is not known well enough to tell",
 }
 
+_HELD: dict[Hold, str] = {
+    "bake": "safety is shown, but nothing passes before minBake",
+    "absent": "safety is shown, but nothing passes while an arm has no data",
+    "samples": "the evidence suffices, but minSamples is not reached",
+    "bad-data": "safety is shown, but nothing passes while so many looks have unusable data",
+    "floor": "harm is shown, but nothing fails below the absolute floor",
+}
+
+_OTHER = math.log(1.1)  # how much worse than the quantile that is shown another one must be to be named
 _OF_COUNTS = frozenset({"sequential-rate-ratio", "sequential-odds-ratio", "sprt", "group-sequential"})
 
 
@@ -55,6 +65,13 @@ class Against(msgspec.Struct, frozen=True):
 STABLE = Against()
 
 
+class Held(msgspec.Struct, frozen=True):
+    """What stands between the evidence and a verdict. seconds: how much longer minBake lets nothing pass."""
+
+    why: Hold = ""
+    seconds: float = 0.0
+
+
 class Late(msgspec.Struct, frozen=True):
     """Where the interval speaks of the looks after look `look` only, at `at`. estimate: of these, where known."""
 
@@ -63,10 +80,15 @@ class Late(msgspec.Struct, frozen=True):
     estimate: float | None = None
 
 
-def interval_text(plan: Plan, evidence: Evidence) -> str:
+NOTHING = Held()
+
+
+def interval_text(plan: Plan, evidence: Evidence, *, ended: bool = False) -> str:
     if VIOLATED in evidence.flags:
         return "no constant effect fits all looks"
-    return f"{level_text(plan)} {_bounds(evidence)}" if _bounds(evidence) else "no interval yet"
+    if bounds := _bounds(evidence):
+        return f"{level_text(plan)} {bounds}"
+    return f"{level_text(plan)} without bounds" if ended else "no interval yet"
 
 
 def level_text(plan: Plan) -> str:
@@ -86,19 +108,32 @@ def _bounds(evidence: Evidence) -> str:
     return f"{_effect(evidence, lower)} to {_effect(evidence, upper)}"
 
 
-def effect_text(plan: Plan, evidence: Evidence, late: Late | None = None, against: Against = STABLE) -> str:
+def effect_text(
+    plan: Plan, evidence: Evidence, late: Late | None = None, against: Against = STABLE, *, ended: bool = False
+) -> str:
     """The effect with its interval; what was counted, where one arm's lack of events leaves no effect to name."""
     of = f" of {against.name}" if evidence.unit == "ratio" else ""
     if evidence.estimate is None:
         return _counted(plan, evidence)
-    whole = f"{_effect(evidence, evidence.estimate)}{of}"
+    which = f"p{100 * evidence.quantile:g} " if evidence.quantile is not None else ""
+    whole = f"{which}{_effect(evidence, evidence.estimate)}{of}"
     if late is None:
-        return f"{whole} ({interval_text(plan, evidence)})"
+        return f"{whole} ({interval_text(plan, evidence, ended=ended)}){_worse(plan, evidence)}"
     lower, upper = edge_since(evidence)
     edge = msgspec.structs.replace(evidence, lower=lower, upper=upper)
     since = f"since look {late.look} ({late.at:%H:%M:%S} UTC, {interval_text(plan, edge)})"
     now = _effect(evidence, late.estimate) if late.estimate is not None else _bounds(edge) or "not"
     return f"{whole} over the whole run, but {now} {since}"
+
+
+def _worse(plan: Plan, evidence: Evidence) -> str:
+    """The quantile that differs most towards harm, where that is another one: bodies move without their tails."""
+    sign, shown = harm_sign(plan.direction), evidence.estimate
+    ratios = [(q.canary / q.stable, q.q) for q in evidence.quantiles if q.canary and q.stable]
+    if not shown or not ratios:
+        return ""
+    ratio, q = max(ratios, key=lambda one: sign * one[0])
+    return f", p{100 * q:g} {_effect(evidence, ratio)}" if sign * math.log(ratio / shown) > _OTHER else ""
 
 
 def _counted(plan: Plan, evidence: Evidence) -> str:
@@ -125,12 +160,14 @@ def sentence(
     interval_seconds: float = 0,
     late: Late | None = None,
     against: Against = STABLE,
+    held: Held = NOTHING,
 ) -> str:
     """`over`: the deadline has passed (or the run was ended), so that no verdict means inconclusive."""
     if evidence.used == 0:
         effect = f"{metric}: nothing to compare in {evidence.dropped} looks"
     else:
-        effect = f"{metric}: {effect_text(plan, evidence, late, against)}"
+        ended = over or verdict.outcome != ""
+        effect = f"{metric}: {effect_text(plan, evidence, late, against, ended=ended)}"
     parts = [effect]
     if evidence.margin is not None:
         parts.append(f"limit {_effect(evidence, evidence.margin)}")
@@ -139,17 +176,21 @@ def sentence(
         parts.append(
             f"{against.apart} alone may differ by {_effect(evidence, floor)}, which is neither harm nor safety"
         )
-    parts.append(f"evidence for harm {odds(harm_of(plan, evidence))}, for safety {odds(evidence.log_e_safety)}")
+    everywhere = " (of all buckets)" if evidence.quantiles else ""  # not of the quantile that is shown
+    harm, safety = odds(harm_of(plan, evidence)), odds(evidence.log_e_safety)
+    parts.append(f"evidence{everywhere} for harm {harm}, for safety {safety}")
     if against.capped:
         ends = f"Inconclusive after {verdict.looks} looks" if over else "not decided"
         parts.append(f"{ends}: {against.capped}")
     else:
-        parts.append(_outcome(plan, evidence, verdict, over=over, interval_seconds=interval_seconds))
+        parts.append(_outcome(plan, evidence, verdict, over=over, interval_seconds=interval_seconds, held=held))
     parts.append(_guarantee(plan, evidence))
     return "; ".join(parts) + "."
 
 
-def _outcome(plan: Plan, evidence: Evidence, verdict: VerdictState, *, over: bool, interval_seconds: float) -> str:
+def _outcome(
+    plan: Plan, evidence: Evidence, verdict: VerdictState, *, over: bool, interval_seconds: float, held: Held
+) -> str:
     if verdict.outcome == "fail":
         return f"Failed at look {verdict.failed_at}"
     if verdict.outcome == "pass":
@@ -157,21 +198,33 @@ def _outcome(plan: Plan, evidence: Evidence, verdict: VerdictState, *, over: boo
         return f"Successful at look {verdict.passed_at}{how}"
     if over:
         return f"Inconclusive after {verdict.looks} looks: {_WHY[why_undecided(plan, verdict, evidence)]}"
+    if held.why:
+        wait = f", for {span(held.seconds)} more" if held.why == "bake" and held.seconds > 0 else ""
+        return f"not decided: {_HELD[held.why]}{wait}"
     ahead = remaining(plan, evidence)
     parts = []
-    for looks, word in ((ahead.looks_to_pass, "pass"), (ahead.looks_to_fail, "fail")):
+    for looks, word, least in ((ahead.looks_to_pass, "pass", held.seconds), (ahead.looks_to_fail, "fail", 0.0)):
         if looks is not None and looks > 0:
-            parts.append(f"about {_time(math.ceil(looks), interval_seconds)} more to {word}")
+            parts.append(f"about {_time(math.ceil(looks), interval_seconds, least)} more to {word}")
+    if not parts and CHOOSING in evidence.flags:
+        first = f"the first {wanted_first(plan):.10g} observations of stable choose the buckets that are judged"
+        return f"not decided: {first}, {evidence.stable_total:.10g} so far"
     return "not decided" + (", " + " or ".join(parts) + " if this goes on" if parts else ", no end in sight")
 
 
-def _time(looks: int, interval_seconds: float) -> str:
+def _time(looks: int, interval_seconds: float, least_seconds: float) -> str:
     if looks > 100_000:
         return "endlessly"
     if interval_seconds <= 0:
         return f"{looks} look{'' if looks == 1 else 's'}"
-    minutes = looks * interval_seconds / 60
-    return f"{number(max(minutes, 0.1))} min" if minutes < 120 else f"{number(minutes / 60)} h"
+    return span(max(looks * interval_seconds, least_seconds))
+
+
+def span(seconds: float) -> str:
+    """How long, as people say it: 45 s, 12 min, 3.5 h."""
+    if seconds < 119.5:
+        return f"{number(max(seconds, 0.1))} s"
+    return f"{number(seconds / 60)} min" if seconds < 7170 else f"{number(seconds / 3600)} h"
 
 
 def chance_text(plan: Plan) -> str:
@@ -186,7 +239,8 @@ def _guarantee(plan: Plan, evidence: Evidence) -> str:
     if evidence.grade == "exact":
         return f"false-alarm chance at most {share}, all looks included"
     if evidence.grade == "calibrated":
-        return f"false-alarm chance {share}, all looks included, as far as the noise is like the history's"
+        like = "is like the history's" if evidence.calibrated else "stays as it was in this run"
+        return f"false-alarm chance {share}, all looks included, as far as the noise {like}"
     if evidence.grade == "asymptotic":
         return f"false-alarm chance near {share} with many observations"
     return f"false-alarm chance not known (uncalibrated; meant to be {share})"

@@ -16,6 +16,7 @@ from .looks import Look
 from .plan import Plan
 
 Outcome = Literal["", "pass", "fail"]
+Hold = Literal["", "bake", "absent", "samples", "bad-data", "floor"]
 Reason = Literal["low-traffic", "high-noise", "effect-near-margin", "no-data", "bad-data", "uncalibrated", "frozen"]
 
 EMPTY_IN_A_ROW = 5  # looks in which only stable has data: routing or discovery is broken
@@ -84,6 +85,26 @@ def _present(look: Look, evidence: Evidence) -> bool:
     return look.canary is not None and (look.stable is not None or evidence.stable_total <= 0.0)
 
 
+def held_back(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> Hold:
+    """Why there is no verdict at a look whose evidence would suffice for one; "" where it does not suffice."""
+    harmful = harm_of(plan, evidence) >= math.log(1 / plan.alpha) - _SLACK
+    safe = evidence.log_e_safety >= math.log(1 / plan.beta) - _SLACK
+    if state.outcome != "" or not (harmful or safe):
+        return ""
+    if min(evidence.canary_total, evidence.stable_total or evidence.canary_total) < plan.min_samples:
+        return "samples"
+    if harmful:
+        return "floor"
+    if share_elapsed(plan, look) < plan.min_bake - _SLACK:
+        return "bake"
+    return "bad-data" if state.bad > BAD_SHARE * max(state.looks, 1) else "absent"
+
+
+def baking_seconds(plan: Plan, look: Look) -> float:
+    """How much longer than this look nothing passes, because of minBake."""
+    return max(plan.min_bake * plan.planned_seconds - look.elapsed_seconds, 0.0)
+
+
 def share_elapsed(plan: Plan, look: Look) -> float:
     """Share of the planned duration that has passed; 1 when no duration is planned."""
     if plan.planned_seconds > 0:
@@ -113,13 +134,20 @@ def why_undecided(plan: Plan, state: VerdictState, evidence: Evidence) -> Reason
 
 
 def near_margin(evidence: Evidence) -> bool:
-    """Is the estimate within a quarter of the way between no change and the margin from the margin, either side?"""
+    """Is the estimate within a quarter of the way between no change and the margin from the margin, either side?
+
+    And known well enough to say so: an interval of more than four such ways says that little is known at all.
+    """
     estimate, margin, zero = evidence.estimate, evidence.margin, evidence.no_change
-    if estimate is None or margin is None or margin == zero:
+    lower, upper = evidence.lower, evidence.upper
+    if estimate is None or margin is None or margin == zero or lower is None or upper is None:
         return False
-    if evidence.unit == "ratio" and estimate > 0 and margin > 0 and zero > 0:
-        estimate, margin, zero = math.log(estimate), math.log(margin), math.log(zero)
-    return abs(estimate - margin) <= 0.25 * abs(margin - zero)
+    if evidence.unit == "ratio":
+        if min(estimate, margin, zero, lower, upper) <= 0:
+            return False
+        estimate, margin, zero, lower, upper = map(math.log, (estimate, margin, zero, lower, upper))
+    way = abs(margin - zero)
+    return abs(estimate - margin) <= 0.25 * way and upper - lower <= 4.0 * way
 
 
 def anytime_p(peak: float) -> float:

@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from analysis_service.core.statistics import budget, forecast, sentence
-from analysis_service.core.statistics.evidence import FLOOR_FILLS_MARGIN, Evidence
+from analysis_service.core.statistics import budget, forecast, histogram, sentence
+from analysis_service.core.statistics.evidence import FLOOR_FILLS_MARGIN, Evidence, QuantileEstimate
 from analysis_service.core.statistics.frozen import FROZEN, UNCHANGED
-from analysis_service.core.statistics.looks import Counts, Look
+from analysis_service.core.statistics.looks import Counts, Histogram, Look
 from analysis_service.core.statistics.plan import Margin, Plan
-from analysis_service.core.statistics.verdict import VerdictState, step, why_undecided
+from analysis_service.core.statistics.sentence import NOTHING, Held
+from analysis_service.core.statistics.verdict import VerdictState, held_back, step, why_undecided
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 E20 = math.log(20.0)
@@ -122,7 +123,10 @@ def test_bad_data_keeps_a_pass_back() -> None:
         # stable has traffic, the canary has none, five looks in a row: routing
         (VerdictState(looks=20, longest_empty=5), {}, "no-data"),
         (VerdictState(looks=20, bad=5), {}, "bad-data"),
-        (VerdictState(looks=20), {"estimate": 1.45}, "effect-near-margin"),
+        (VerdictState(looks=20), {"estimate": 1.45, "lower": 1.2, "upper": 1.9}, "effect-near-margin"),
+        # the estimate is near, and hardly known: a fifth to five times would do as well
+        (VerdictState(looks=20), {"estimate": 1.45, "lower": 0.3, "upper": 7.0}, "low-traffic"),
+        (VerdictState(looks=20), {"estimate": 1.45, "lower": 0.3}, "low-traffic"),
         # pods differ among themselves by the whole margin
         (VerdictState(looks=20), {"estimate": 1.45, "flags": (FLOOR_FILLS_MARGIN,)}, "high-noise"),
         (VerdictState(looks=20), {"grade": "none"}, "uncalibrated"),
@@ -180,6 +184,31 @@ def test_remaining_looks() -> None:
     assert ahead.looks_to_pass is None
 
 
+SAFE = {"log_e_safety": E20 + 0.1}
+HARMFUL = {"log_e_harm": E20 + 0.1}
+
+
+@pytest.mark.parametrize(
+    ("more", "at", "state", "given", "why"),
+    [
+        ({}, 3, VerdictState(looks=3), {}, ""),
+        ({}, 3, VerdictState(looks=3), SAFE, "bake"),
+        ({}, 9, VerdictState("pass", 9, passed_at=9), SAFE, ""),
+        # an arm is silent, or stands still
+        ({}, 9, VerdictState(looks=9), SAFE, "absent"),
+        ({}, 9, VerdictState(looks=9, bad=4), SAFE, "bad-data"),
+        ({"min_samples": 5000.0}, 9, VerdictState(looks=9), SAFE, "samples"),
+        ({"min_samples": 5000.0}, 9, VerdictState(looks=9), HARMFUL, "samples"),
+        ({"absolute_floor": 0.02}, 9, VerdictState(looks=9), HARMFUL, "floor"),
+    ],
+)
+def test_what_holds_a_verdict_back(
+    more: dict[str, Any], at: int, state: VerdictState, given: dict[str, Any], why: str
+) -> None:
+    plan = msgspec.structs.replace(PLAN, **more)
+    assert held_back(plan, state, look(at), evidence(**given)) == why
+
+
 # --- the sentence
 
 
@@ -218,6 +247,80 @@ def test_an_undecided_look_says_how_long() -> None:
     given = evidence(estimate=1.1, lower=0.5, upper=2.0, log_e_safety=1.0, safety_rate=0.1)
     text = sentence.sentence(PLAN, "errors", given, VerdictState("", 12), interval_seconds=30)
     assert "not decided, about 10 min more to pass if this goes on" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds", "held", "said"),
+    [
+        # two looks of two seconds: no fractions of a minute
+        ({"log_e_safety": E20 - 0.15, "safety_rate": 0.1}, 2, NOTHING, "about 4 s more to pass if this goes on"),
+        ({"log_e_safety": E20 - 7.0, "safety_rate": 0.1}, 600, NOTHING, "about 11.7 h more to pass if this goes on"),
+        # evidence enough within seconds, but nothing passes for another minute
+        ({"log_e_safety": E20 - 0.2, "safety_rate": 0.1}, 2, Held("", 61.0), "about 61 s more to pass if this goes on"),
+        ({**SAFE, "safety_rate": 0.1}, 2, Held("bake", 61.0),
+         "not decided: safety is shown, but nothing passes before minBake, for 61 s more;"),
+        ({**SAFE, "safety_rate": 0.1}, 2, Held("absent", 0.0),
+         "not decided: safety is shown, but nothing passes while an arm has no data;"),
+        ({**HARMFUL, "harm_rate": 0.1}, 2, Held("floor", 0.0),
+         "not decided: harm is shown, but nothing fails below the absolute floor;"),
+        ({}, 2, NOTHING, "not decided, no end in sight;"),
+    ],
+)  # fmt: skip
+def test_an_undecided_look_says_what_it_waits_for(given: dict[str, Any], seconds: float, held: Held, said: str) -> None:
+    text = sentence.sentence(PLAN, "m", evidence(**given), VerdictState("", 12), interval_seconds=seconds, held=held)
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict", "text"),
+    [
+        ({}, VerdictState("", 12), "m: x1 of stable (no interval yet); limit"),
+        # at the end there is no "yet"
+        ({}, VerdictState("pass", 12), "m: x1 of stable (90% sequential interval without bounds); limit"),
+        # most answers became slow, and the slowest had been so before
+        (
+            {
+                "estimate": 1.09,
+                "lower": 0.4,
+                "quantile": 0.99,
+                "quantiles": (
+                    QuantileEstimate(0.5, 0.438, None, None, 0.0556, None, None),
+                    QuantileEstimate(0.99, 0.989, None, None, 0.91, None, None),
+                ),
+            },
+            VerdictState("fail", 12, failed_at=12),
+            "m: p99 x1.09 of stable (90% sequential interval above x0.4), p50 x7.88; limit x1.5;",
+        ),
+        # of a distribution: which quantile, and that the evidence weighs more than that one
+        (
+            {"estimate": 2.4, "lower": 0.4, "quantile": 0.99, "quantiles": (QuantileEstimate(0.99, *[None] * 6),)},
+            VerdictState("fail", 12, failed_at=12),
+            "m: p99 x2.4 of stable (90% sequential interval above x0.4); limit x1.5; evidence (of all buckets) for",
+        ),
+    ],
+)
+def test_an_effect_says_what_it_is_of(given: dict[str, Any], verdict: VerdictState, text: str) -> None:
+    assert sentence.sentence(PLAN, "m", evidence(**given), verdict).startswith(text)
+
+
+def test_without_history_the_noise_is_that_of_the_run() -> None:
+    given = evidence(grade="calibrated", dispersion=1.5)
+    said = sentence.sentence(PLAN, "m", given, VerdictState("", 12))
+    assert "all looks included, as far as the noise stays as it was in this run." in said
+    said = sentence.sentence(PLAN, "m", msgspec.structs.replace(given, calibrated=True), VerdictState("", 12))
+    assert "all looks included, as far as the noise is like the history's." in said
+
+
+def test_a_histogram_says_while_it_chooses_its_buckets() -> None:
+    plan = Plan(test=histogram.NAME, margin=Margin(relative=0.5), fail_at="margin", quantiles=(0.5, 0.99))
+    state = histogram.start(plan)
+    said = []
+    for number in range(1, 4):
+        data = Histogram((0.1, 0.2, 0.5), (200.0, 150.0, 45.0, 5.0))
+        state = histogram.update(plan, state, Look(number, START, data, data))
+        said.append(sentence.sentence(plan, "m", histogram.assess(plan, state), VerdictState("", number)))
+    choosing = "the first 1000 observations of stable choose the buckets that are judged, {} so far;"
+    assert [choosing.format(n) in text for n, text in zip((400, 800, 1200), said, strict=True)] == [True, True, False]
 
 
 @pytest.mark.parametrize(
