@@ -13,6 +13,7 @@ from analysis_service.core.model import Template
 from analysis_service.core.nodes import Source
 from analysis_service.core.problem import MAX_METRICS, DocumentError, Problem, Severity, echo, errors, limited
 from analysis_service.core.problems import problems as template_problems
+from analysis_service.core.shape import meant
 from analysis_service.core.template import ALL_KINDS, Parsed, read, read_all
 from analysis_service.core.wire import RUN
 
@@ -74,6 +75,7 @@ def check(parsed: Parsed, *, strict: bool = False, gate: bool = False, missing: 
     placed = [_placed(problem, parsed.source) for problem in limited(found)]
     placed += _conditions(template, parsed.source, strict=strict)
     known = [problem.path for problem in parsed.problems if problem.severity == "error"]
+    known += filter(None, map(meant, parsed.problems))  # what is misspelt is not missing
     fresh = [problem for problem in placed if not any(_related(problem.path, path) for path in known)]
     together = dict.fromkeys((*parsed.problems, *fresh))
     return Checked(parsed, limited(sorted(together, key=attrgetter("line", "column"))))

@@ -23,6 +23,7 @@ from analysis_service.core.wire_types import (
 
 TAG = "{{"
 _KNOWN = "Known here: "
+_MEANT = "Did you mean '"
 INT32 = range(-(1 << 31), 1 << 31)
 PLUGIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[A-Za-z0-9][A-Za-z0-9._-]{0,62})?", re.ASCII)
 NOT_IN_A_COMPARISON = frozenset({"compare", "job", "kayenta"})  # they answer with a verdict, not with data
@@ -73,16 +74,19 @@ class Shaper:
         if not isinstance(node, MapNode):
             return self._mismatch("map", node, path)
         values: dict[str, Any] = {}
+        misspelt: set[str] = set()
         for entry in node.entries:
             field = shape.fields.get(entry.key)
             where = child(path, entry.key)
             if field is None:
+                if not self._collected.full():
+                    misspelt.add(nearest(entry.key, shape.fields))
                 self.unknown("UnknownField", "field", entry.key, shape.fields, where, entry.at)
                 continue
             value = self.read(field.type, entry.node, where)
             if value is not MISSING:
                 values[entry.key] = value
-        self._complete(shape, node, path)
+        self._complete(shape, node, path, misspelt)
         return values
 
     def unknown(self, code: str, noun: str, word: str, known: Iterable[str], path: str, at: Position) -> None:
@@ -90,8 +94,10 @@ class Shaper:
         if not self._collected.full():
             self.report(code, path, f"unknown {noun} '{echo(word)}'", at, suggest(word, known), length=len(word))
 
-    def _complete(self, shape: Object, node: MapNode, path: str) -> None:
+    def _complete(self, shape: Object, node: MapNode, path: str, misspelt: set[str]) -> None:
         present = {entry.key for entry in node.entries if not _is_null(entry.node)}
+        if not present.intersection(shape.one_of):
+            present |= misspelt  # once the word is right nothing is missing
         for name, field in shape.fields.items():
             if field.required and name not in present:
                 self.report("Required", child(path, name), f"required: {field.doc}", node.at)
@@ -270,13 +276,27 @@ def check_provider(provider: Any, path: str) -> list[Problem]:
 
 def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """`Did you mean 'x'?` if something known is near, else the known words (if they are few enough to read)."""
+    candidates = sorted({name.lower(): name for name in known}.values())
+    if near := nearest(word, candidates, cutoff):
+        return f"{_MEANT}{near}'?"
+    return f"{_KNOWN}{', '.join(candidates)}." if candidates else ""
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The known word that was probably meant; "" if none is near."""
     from difflib import get_close_matches
 
     candidates = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), candidates, n=1, cutoff=cutoff)
-    if near:
-        return f"Did you mean '{candidates[near[0]]}'?"
-    return f"{_KNOWN}{', '.join(sorted(candidates.values()))}." if candidates else ""
+    return candidates[near[0]] if near else ""
+
+
+def meant(problem: Problem) -> str:
+    """The path of the field that a misspelt one was to be; "" if the problem is no misspelt field."""
+    if problem.code != "UnknownField" or not problem.hint.startswith(_MEANT):
+        return ""
+    parent = problem.path[: max(problem.path.rfind("['" if problem.path.endswith("']") else "."), 0)]
+    return child(parent, problem.hint.removeprefix(_MEANT).removesuffix("'?"))
 
 
 def kind_of(node: Node) -> str:
