@@ -96,10 +96,12 @@ def run_text(replayed: "Replayed", *, color: bool) -> str:
         lines.append("The data ended before the run did; it was terminated there.")
     for result in run.results:
         looks = replayed.looks.get(result.name, ())
-        count = f"{len(looks)} looks" if looks else f"{result.taken} measurements"
+        taken, word = (len(looks), "look") if looks else (result.taken, "measurement")
+        count = f"{taken} {word}{'' if taken == 1 else 's'}"
         last = result.measurements[-1] if result.measurements else None
         said = result.reason or (last.reason if last else "") or result.message
-        lines.append(f"  {one_line(result.name)}: {result.phase.value or 'Pending'} after {count}: {one_line(said)}")
+        said = one_line(said.removeprefix(f"{result.name}: "))
+        lines.append(f"  {one_line(result.name)}: {result.phase.value or 'Pending'} after {count}: {said}")
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from analysis_service.core.document import parse_document
 from analysis_service.core.nodes import Entry, ListNode, MapNode, Node, ScalarNode
 from analysis_service.core.problem import DocumentError
+from analysis_service.core.shape import nearest
 from analysis_service.core.timing import parse_duration
 from analysis_service.history.base import Asked, Frame, Series
 from analysis_service.history.notation import NotationError, parse_values
@@ -110,21 +111,21 @@ def parse_suite(name: str, data: bytes) -> Suite:
             raise DocumentError(document.problems)
     except DocumentError as error:
         raise CaseError("\n".join(f"{name}:{p.line}: {p.message}" for p in error.problems)) from None
-    reader = _Reader(name)
+    reader = _Reader()
     suite = reader.suite(document.root)
     if reader.wrong:
-        raise CaseError("\n".join(reader.wrong))
+        said = [f"{name}:{line}: {text}" for line, text in sorted(set(reader.wrong))]  # what many tests share: once
+        raise CaseError("\n".join(said))
     return suite
 
 
 class _Reader:
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.wrong: list[str] = []
+    def __init__(self) -> None:
+        self.wrong: list[tuple[int, str]] = []  # line, what is wrong there
         self.longest = 0  # steps of the longest series of the present test, gaps at its end included
 
     def say(self, node: Node | Entry, text: str) -> None:
-        self.wrong.append(f"{self.name}:{node.at.line}: {text}")
+        self.wrong.append((node.at.line, text))
 
     def fields(self, node: Node | None, what: str, known: tuple[str, ...]) -> dict[str, Entry]:
         """A map's entries by key; unknown keys are mistakes. known (): any."""
@@ -133,10 +134,17 @@ class _Reader:
         if not isinstance(node, MapNode):
             self.say(node, f"{what}: want a map")
             return {}
+        found: dict[str, Entry] = {}
         for entry in node.entries:
             if known and entry.key not in known:
-                self.say(entry, f"{what}: unknown field {entry.key!r}; there are {', '.join(known)}")
-        return {entry.key: entry for entry in node.entries}
+                near = nearest(entry.key, known)
+                hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
+                self.say(entry, f"{what}: unknown field {entry.key!r}; {hint}")
+                if near:
+                    found.setdefault(near, entry)  # what is misspelt is not missing
+            else:
+                found[entry.key] = entry
+        return found
 
     def text(self, entry: Entry | None, default: str = "") -> str:
         if entry is None:

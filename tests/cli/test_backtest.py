@@ -1,6 +1,7 @@
 """`tidegate backtest` over tables: verdicts as live, false-alarm rates, harm that is found, and what is refused."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def test_a_run_as_live(folder: Path) -> None:
     good = run(folder, "--start", "2026-01-01T04:00:00Z", "--end", "2026-01-01T06:00:00Z")
     assert good.exit_code == 0, good.output
     assert good.output.startswith("Successful at 2026-01-01T04:")
+    assert re.search(r"\n  errors: Successful after \d+ looks: x[\d.]+ of stable", good.output)  # the name once
 
 
 @pytest.mark.parametrize("known", [True, False])

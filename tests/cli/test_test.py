@@ -249,6 +249,19 @@ def test_mistakes(tmp_path: Path, tests: str, words: str) -> None:
     assert "Traceback" not in done.output
 
 
+def test_every_mistake_is_told_once_in_its_place(tmp_path: Path) -> None:
+    """Two tests share a step that is none; what is misspelt is not missing, too."""
+    tests = "template: t.yaml\nstep: 2\ntests:\n"
+    tests += "- {series: {error-rate: 1x5}, expct: {phase: Failed}}\n- {serie: {error-rate: 1x5}, expect: {}}\n"
+    lines = run(tmp_path, tests).output.replace(f"{tmp_path}/", "").removeprefix("Error: ").splitlines()
+    assert [line.split(";")[0] for line in lines] == [
+        'tests.yaml:2: step: time: missing unit in duration "2"',
+        "tests.yaml:4: test: unknown field 'expct'",
+        "tests.yaml:5: test: unknown field 'serie'",
+    ]
+    assert lines[1].endswith("did you mean 'expect'?")
+
+
 def test_only(tmp_path: Path) -> None:
     done = run(tmp_path, case(RATE, "{phase: Failed}"), "-k", "other")
     assert done.exit_code == 2
