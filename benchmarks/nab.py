@@ -34,7 +34,7 @@ from analysis_service.core.statistics.calibration import acf, calibrate_counts
 from analysis_service.core.statistics.kayenta_interval import NoInterval, shift_interval
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Look
 from analysis_service.core.statistics.placebo import calibrate_gauge_pair
-from analysis_service.core.statistics.plan import Calibration, Margin, Plan
+from analysis_service.core.statistics.plan import Margin, Plan
 from analysis_service.core.statistics.registry import families
 from analysis_service.core.statistics.verdict import VerdictState, step
 from analysis_service.history.files import read_table
@@ -183,10 +183,11 @@ def ours(pairs: Pairs, fail_at: str) -> tuple[int, int]:
     canary, stable = pairs.run
     counted = canary.ndim == 2
     test = "sequential-rate-ratio" if counted else "sequential-t"
-    calibration: Calibration = (calibrate_counts if counted else calibrate_gauge_pair)(*pairs.back)
+    margin = Margin(relative=0.5 if counted else 0.2)
+    calibration = calibrate_counts(*pairs.back) if counted else calibrate_gauge_pair(*pairs.back, margin)
     plan = Plan(
         test=test,
-        margin=Margin(relative=0.5 if counted else 0.2),
+        margin=margin,
         planned_looks=len(canary),
         fail_at="noharm" if fail_at == "noharm" else "margin",
         calibration=calibration,

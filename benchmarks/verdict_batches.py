@@ -11,14 +11,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis_service.core.statistics.gauge_series import room_of
 from analysis_service.core.statistics.last_counts import parts
 from analysis_service.core.statistics.looks import Look
 from analysis_service.core.statistics.plan import FailAt, Margin, Plan
 from analysis_service.core.statistics.registry import families
 from analysis_service.core.statistics.verdict import VerdictState, step
 from benchmarks.verdict_counts import Counts
-from benchmarks.verdict_gauges import Gauges
+from benchmarks.verdict_gauges import Both
 from benchmarks.verdict_histograms import Histograms
 from benchmarks.verdict_scenarios import EDGES, Array, Run, Scenario
 
@@ -117,16 +116,14 @@ class _Gauges(_Judge):
     def __init__(self, scenario: Scenario, runs: list[Run]) -> None:
         super().__init__(scenario, runs)
         known = [run.calibration for run in runs if run.calibration is not None]
-        room = room_of(Plan(scenario.test, Margin(relative=scenario.margin)), None, log_ratio=True)
-        self.state = Gauges(len(runs[0].canary), known, room, ALPHA)
+        margin = Margin(relative=scenario.margin)
+        self.state = Both(Plan(scenario.test, margin, alpha=ALPHA, planned_looks=len(runs[0].canary)), known)
 
     def add(self, canary: Array, stable: Array) -> tuple[Array, Array]:
-        state = self.state
-        state.add(canary, stable)
-        if state.used < 2:
+        self.state.add(canary, stable)
+        if self.state.all.used < 2:
             return np.zeros_like(canary), np.zeros_like(canary)
-        harm = state.log_e(self.null + state.floor, 1, restarted=True)
-        return harm, state.log_e(self.margin - state.floor, -1, restarted=False)
+        return self.state.harm(self.null), self.state.safety(self.margin)
 
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         self.state.keep(chosen)

@@ -3,14 +3,23 @@
 import math
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from analysis_service.core.statistics import last_look
-from analysis_service.core.statistics.gauge_series import prior, prior_points, worth_of_first
-from analysis_service.core.statistics.plan import Calibration
+from analysis_service.core.statistics.gauge_series import (
+    Fold,
+    closer,
+    prior,
+    prior_points,
+    prior_within,
+    usual,
+    worth_of_first,
+)
+from analysis_service.core.statistics.plan import Calibration, Plan
 from analysis_service.core.statistics.starts import log_weight, surplus
-from analysis_service.core.statistics.t_evidence import FLOOR_SHARE
+from analysis_service.core.statistics.t_evidence import FLOOR_SHARE, MIDDLE
 from analysis_service.core.statistics.t_mixture import G2
 
 Array = NDArray[np.float64]
@@ -19,17 +28,15 @@ Array = NDArray[np.float64]
 class Gauges:
     """The state of R calibrated runs whose values are all positive: log ratios, prewhitened and winsorised."""
 
-    def __init__(self, planned: int, calibrations: list[Calibration], room: float, level: float) -> None:
-        """level: alpha, which is beta here."""
-        self.planned, self.level = planned, level
-        assert all(c.sufficient and c.log_ratio and c.autocorrelation > 0.0 for c in calibrations)
-        self.phi = np.array([c.autocorrelation for c in calibrations])
-        self.low = np.array([-np.inf if c.fence_low is None else c.fence_low - room for c in calibrations])
-        self.high = np.array([np.inf if c.fence_high is None else c.fence_high + room for c in calibrations])
-        self.floor = np.array([c.noise_floor for c in calibrations])
-        self.prior = np.array([prior(c, planned)[1] for c in calibrations])
-        self.first = np.array([worth_of_first(c.autocorrelation) for c in calibrations])
-        runs = len(calibrations)
+    def __init__(self, planned: int, folds: list[Fold], priors: list[float], floors: list[float]) -> None:
+        """priors: squared deviations that the look-backs' variances bring."""
+        self.planned = planned
+        assert all(fold.phi > 0.0 for fold in folds)
+        self.phi = np.array([fold.phi for fold in folds])
+        self.low, self.high = np.array([fold.low for fold in folds]), np.array([fold.high for fold in folds])
+        self.floor, self.prior = np.array(floors), np.array(priors)
+        self.first = np.array([worth_of_first(fold.phi) for fold in folds])
+        runs = len(folds)
         self.used = 0
         self.origin, self.last = np.zeros(runs), np.zeros(runs)
         self.levels = np.zeros((2, runs))
@@ -71,8 +78,11 @@ class Gauges:
             if spare is not None:
                 del self.looks[spare - 1], self.weights[spare - 1], self.starts[spare - 1]
 
-    def log_e(self, null: Array, sign: int, *, restarted: bool) -> Array:
-        """Log e-value of the whole run, or of the mixture over all starts; shape (R,)."""
+    def log_e(self, null: Array, sign: int, *, restarted: bool, limit: Array | None = None) -> Array:
+        """Log e-value of the whole run, or of the mixture over all starts; shape (R,).
+
+        limit: the log e-values that decide, for the bet on the last look; None: without one.
+        """
         first = log_weight(0, self.planned)
         assert first is not None
         begins: list[tuple[float, Array | float]] = [(0.0, 0.0)]
@@ -107,16 +117,58 @@ class Gauges:
         level = np.where(gap > 0, level, np.minimum(level, 0.0)) + np.array(weights)[kept]
         top = level.max(axis=1)
         total: Array = np.log(np.exp(level - top[:, None]).sum(axis=1)) + top
-        spent = np.where(self.floor > 0, math.log1p(-FLOOR_SHARE), 0.0)
         part = last_look.share(self.planned)
-        if part == 0.0:
-            return total + spent
-        limit = -math.log(self.level) - spent
+        if limit is None or part == 0.0:
+            return total
         total += math.log1p(-part)
         known = self.used + prior_points(self.planned)
         left, level = self.planned - self.used, part * np.exp(-limit)
         more = bets(gap[:, 0], (square + deviation)[:, 0], n[:, 0], known, left, level)
-        return np.where(total < limit, np.logaddexp(total, more + math.log(part)), total) + spent
+        return np.where(total < limit, np.logaddexp(total, more + math.log(part)), total)
+
+
+class Both:
+    """All looks' differences of R runs, and their middle where the look-back chose one (see `closer`)."""
+
+    def __init__(self, plan: Plan, calibrations: list[Calibration]) -> None:
+        assert all(c.sufficient and c.log_ratio for c in calibrations)
+        planned, self.level = plan.planned_looks, plan.alpha  # which is beta here
+        folds = [usual(replace(plan, calibration=c), log_ratio=True) for c in calibrations]
+        priors, floors = [prior(c, planned)[1] for c in calibrations], [c.noise_floor for c in calibrations]
+        self.all = Gauges(planned, folds, priors, floors)
+        self.closer = np.array([c.harm is not None for c in calibrations])
+        for k, c in enumerate(calibrations):
+            if c.harm is not None:
+                folds[k], floors[k] = closer(c.harm), c.harm.noise_floor
+                priors[k] = prior_within(c.harm, c.points, planned)[1]
+        self.middle = Gauges(planned, folds, priors, floors)
+
+    def add(self, canary: Array, stable: Array) -> None:
+        self.all.add(canary, stable)
+        self.middle.add(canary, stable)
+
+    def keep(self, chosen: NDArray[np.bool_]) -> None:
+        self.all.keep(chosen)
+        self.middle.keep(chosen)
+        self.closer = self.closer[chosen]
+
+    def harm(self, null: float) -> Array:
+        """null: 0, or the margin, of which the middle does not speak."""
+        spent = self._spent()
+        limit = -math.log(self.level) - spent
+        if null:
+            return self.all.log_e(null + self.all.floor, 1, restarted=True, limit=limit) + spent
+        more = np.where(self.closer, math.log(MIDDLE), 0.0)
+        found = more + self.middle.log_e(self.middle.floor, 1, restarted=True, limit=limit - more)
+        rest = math.log1p(-MIDDLE) + self.all.log_e(self.all.floor, 1, restarted=False)
+        return np.where(self.closer, np.logaddexp(found, rest), found) + spent
+
+    def safety(self, margin: float) -> Array:
+        spent = self._spent()
+        return self.all.log_e(margin - self.all.floor, -1, restarted=False, limit=-math.log(self.level) - spent) + spent
+
+    def _spent(self) -> Array:
+        return np.where((self.all.floor > 0) | (self.middle.floor > 0), math.log1p(-FLOOR_SHARE), 0.0)
 
 
 def bets(gap: Array, square: Array, n: Array, known: float, left: int, level: Array) -> Array:

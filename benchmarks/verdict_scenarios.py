@@ -17,7 +17,7 @@ from analysis_service.core.statistics.calibration import calibrate_counts, noise
 from analysis_service.core.statistics.histogram_calibration import calibrate_histogram
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram
 from analysis_service.core.statistics.placebo import calibrate_gauge_pair
-from analysis_service.core.statistics.plan import Calibration
+from analysis_service.core.statistics.plan import Calibration, Margin
 from analysis_service.core.statistics.starts import STEP
 
 Array = NDArray[np.float64]
@@ -26,6 +26,7 @@ Rng = np.random.Generator
 
 SECONDS = 30.0
 LOOK_BACK = 720  # intervals
+GAUGE_MARGIN = Margin(relative=0.2)
 EDGES = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0, 20000.0)
 
 
@@ -133,7 +134,7 @@ def gauge(phi: float, *, spikes: float = 0.0, sd: float = 0.05) -> Make:
         return arms[0], arms[1]
 
     def make(rng: Rng, back: int, n: int, effect: float) -> Run:
-        calibration = calibrate_gauge_pair(*draw(rng, back))
+        calibration = calibrate_gauge_pair(*draw(rng, back), GAUGE_MARGIN)
         c, s = draw(rng, n)
         return Run(calibration, c * effect, s)
 
@@ -148,6 +149,16 @@ def gauge_bound(phi: float, sd: float = 0.05) -> Callable[[float], float]:
     return bound
 
 
+def two_levels(rng: Rng, back: int, n: int, effect: float) -> Run:
+    """A cache that hits or not, alike in both versions: a factor of eight between the levels, 3 % of noise in each."""
+
+    def draw(size: int) -> Array:
+        return np.where(rng.random(size) < 0.5, 1.0, 8.0) * np.exp(0.03 * rng.normal(size=size))
+
+    calibration = calibrate_gauge_pair(draw(back), draw(back), GAUGE_MARGIN)
+    return Run(calibration, effect * draw(n), draw(n))
+
+
 def pods(tau: float, *, count: int = 10, sd: float = 0.05, phi: float = 0.5) -> Make:
     """One canary pod against the rest; every pod keeps an offset of tau standard deviations for good."""
 
@@ -156,7 +167,7 @@ def pods(tau: float, *, count: int = 10, sd: float = 0.05, phi: float = 0.5) -> 
         history = [offset + sd * ar1(rng, back, phi) for offset in offsets]
         floor = noise_floor(pod_offset_sd(history), count, 1, count - 1)
         rest = np.exp(np.mean(history[1:], axis=0))
-        calibration = calibrate_gauge_pair(np.exp(history[0]), rest, floor=floor)
+        calibration = calibrate_gauge_pair(np.exp(history[0]), rest, GAUGE_MARGIN, floor=floor)
         shared = 100 * season(rng, n, 240, 0.3)
         new = tau * sd * rng.normal() + sd * ar1(rng, n, phi)  # the canary lands on a node of its own
         others = np.mean([offset + sd * ar1(rng, n, phi) for offset in offsets[1:]], axis=0)
@@ -230,6 +241,7 @@ def scenarios(looks: int) -> list[Scenario]:
         Scenario("gauge AR .5", t, 0.2, (1, 1.05, 1.2), gauge(0.5), gauge_bound(0.5)),
         Scenario("gauge AR .9", t, 0.2, (1, 1.1, 1.2), gauge(0.9), gauge_bound(0.9)),
         Scenario("gauge spikes", t, 0.2, (1, 1.1, 1.2), gauge(0.5, spikes=0.02)),
+        Scenario("gauge of two levels", t, 0.2, (1, 1.1, 1.2), two_levels),
         Scenario("pod offsets", t, 0.2, (1, 1.1, 1.2), pods(0.5)),
         Scenario("latency", hist, 0.25, (1, 1.25, 1.5), latency(), weight=20),
         Scenario("latency with shocks", hist, 0.25, (1, 1.25, 1.5), latency(shock=0.1), weight=20),

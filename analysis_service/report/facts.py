@@ -176,12 +176,23 @@ def _basis(comparison: Comparison, evidence: Evidence) -> list[tuple[str, str]]:
         found.append(("Effective sample size", number(evidence.effective_n, 3)))
     if evidence.noise_floor:
         apart = "days" if comparison.season is not None else "pods"
-        found.append((f"Noise floor between {apart}", number(evidence.noise_floor, 3)))
+        found.append((f"Noise floor between {apart}", _shift(evidence.noise_floor, evidence)))
+    harm = comparison.plan.calibration.harm if comparison.plan and comparison.plan.calibration else None
+    if harm is not None:
+        within = f"mostly within {_shift(harm.fence, evidence)} of no change, where by the history it shows best"
+        found.append(("Harm is looked for", within))
     if evidence.placebo_false_alarm is not None:
         found.append(("False alarms on placebos", percent(evidence.placebo_false_alarm)))
     if not evidence.calibrated:
         found.append(("Calibration", "none: no look-back of enough intervals"))
     return found
+
+
+def _shift(value: float, evidence: Evidence) -> str:
+    """How far arms differ, either way, on the scale that differences are taken on."""
+    if evidence.unit == "ratio":
+        return effect(math.exp(min(value, 700.0)), evidence.unit)
+    return f"±{number(value, 3)}"
 
 
 def _needed(plan: Plan, evidence: Evidence, comparison: Comparison) -> str:

@@ -18,6 +18,7 @@ from analysis_service.core.model import Cause, Look, Measurement, Metric, Metric
 from analysis_service.core.prepare import ready
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram
 from analysis_service.core.statistics.looks import Look as Seen
+from analysis_service.core.statistics.plan import Calibration
 
 START = datetime(2026, 3, 4, 9, 15, tzinfo=UTC)
 INTERVAL = timedelta(seconds=30)
@@ -80,6 +81,7 @@ def compare(
     share: float = 1.0,
     weights: Sequence[float | None] = (),
     running: bool = False,
+    known: Calibration | None = None,
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[Metric, MetricResult, list[Look]]:
     """A metric, its result and its looks, as the service would keep them. spoil: some looks are missed or empty."""
@@ -97,7 +99,7 @@ def compare(
     found = comparison_of(metric.provider)
     assert found is not None
     spec = parse(found, ready(metric).interval)
-    setup = Setup(name, spec, plan_of(spec, share))
+    setup = Setup(name, spec, plan_of(spec, share, known))
     state, kept = begin(setup), []
     ending = None
     outlook = foresight.foresee(setup, None)
@@ -122,18 +124,17 @@ def compare(
                 break
     phase = ending.phase if ending is not None else Phase.RUNNING
     done = phase.done
+    metadata = {"compare.plan": msgspec.json.encode(setup.plan).decode()} if known is not None else {}
+    if outlook is not None:
+        metadata["forecast"] = foresight.told(setup, outlook)
+        metadata["compare.forecast"] = msgspec.json.encode(outlook).decode()
     measurement = Measurement(
         phase,
         value=ending.value if ending is not None else "",
         started_at=START,
         finished_at=kept[-1].at if done else None,
         reason=ending.reason if ending is not None else "",
-        metadata={
-            "forecast": foresight.told(setup, outlook),
-            "compare.forecast": msgspec.json.encode(outlook).decode(),
-        }
-        if outlook is not None
-        else {},
+        metadata=metadata,
     )
     count = 1 if done else 0
     return (

@@ -10,6 +10,7 @@ import pytest
 
 from analysis_service.core.model import Argument, Metric, MetricResult, Phase, Run
 from analysis_service.core.statistics.looks import Counts
+from analysis_service.core.statistics.plan import Calibration, Within
 from analysis_service.report import page, png, sheet
 from analysis_service.report.story import Story, Verdict, tell
 
@@ -284,6 +285,15 @@ def test_an_early_onset_has_one_estimate(full: Story) -> None:
         assert not any(fact.label.startswith("Since look") for fact in metric.facts)
         assert not any(line.label == "since a late onset" for chart in metric.charts for line in chart.lines)
         assert not any("newest band" in chart.note for chart in metric.charts)
+
+
+@pytest.mark.parametrize("within", [None, Within(fence=0.05, scale=0.03, shifts=(0.05,), means=(0.04,))])
+def test_where_harm_is_looked_for_is_told(compared: Make, new_run: Make, within: Within | None) -> None:
+    known = Calibration(points=360, scale=0.1, lag_one=0.0, log_ratio=True, noise_floor=0.1, harm=within)
+    facts = facts_of(story_of(new_run, compared("cpu", "gauge", 20, known=known)))
+    assert facts["Noise floor between pods"] == "×1.11"
+    told = "mostly within ×1.05 of no change, where by the history it shows best"
+    assert facts.get("Harm is looked for") == (told if within is not None else None)
 
 
 def test_without_a_ratio_the_counts_are_told(compared: Make, new_run: Make) -> None:

@@ -219,10 +219,13 @@ def calibrate_scores(scores: Array, expected: Array, memory: float = 0.0) -> Cal
     )
 
 
-def calibrate_gauge(canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0) -> Calibration:
-    """Placebo pairs of a gauge, shape (L,) each, equal times. floor: see `noise_floor`, in the differences' unit.
+def calibrate_gauge(
+    canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0, ratios: bool = True
+) -> tuple[Calibration, Array]:
+    """(calibration, differences) of a placebo pair of a gauge, shape (L,) each, equal times.
 
-    Differences are log ratios when every value is positive.
+    floor: see `noise_floor`, in the differences' unit. ratios: differences are log ratios when every value is positive.
+    The differences are those of the intervals that both have, as they were: not winsorised.
     """
     c, s = np.asarray(canary, float).ravel(), np.asarray(stable, float).ravel()
     n = min(len(c), len(s))
@@ -230,12 +233,12 @@ def calibrate_gauge(canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0)
     keep = np.isfinite(c) & np.isfinite(s)
     c, s = c[keep], s[keep]
     if len(c) == 0:
-        return Calibration()
-    log_ratio = bool((c > 0).all() and (s > 0).all())
+        return Calibration(), c
+    log_ratio = ratios and bool((c > 0).all() and (s > 0).all())
     differences = np.log(c / s) if log_ratio else c - s
     limits = fences(differences)
     clipped = np.clip(differences, *limits) if limits else differences
-    return Calibration(
+    found = Calibration(
         points=len(c),
         autocorrelation=autocorrelation(clipped),
         long_run=long_run_factor(clipped),
@@ -247,3 +250,4 @@ def calibrate_gauge(canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0)
         lag_one=acf(clipped, 1)[1],
         baseline=float(np.median(s)),
     )
+    return found, differences

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .calibration import FALLBACK_AUTOCORRELATION, LONGEST_MEMORY, prewhitened_deviation
-from .plan import MAX_LOG_RATIO, Calibration, Plan
+from .plan import MAX_LOG_RATIO, Calibration, Plan, Within
 from .starts import log_weight, surplus
 
 Array = NDArray[np.float64]
@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 ROW = 6  # of a start: look, log weight, n, sum, sum of squares, sum of products
 FEWEST = 2.0  # points before a start has a variance
 FEWEST_FOR_MEMORY = 4.0
+COARSE_POINTS = 10  # points wanted before a variance that is all rounding may speak, where none is known
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -73,6 +74,10 @@ def usual(plan: Plan, *, log_ratio: bool) -> Fold:
     room = room_of(plan, calibration.baseline, log_ratio=log_ratio)
     low, high = calibration.fence_low, calibration.fence_high
     return Fold(-math.inf if low is None else low - room, math.inf if high is None else high + room, phi)
+
+
+def closer(within: Within) -> Fold:
+    return Fold(-within.fence, within.fence, within.autocorrelation)
 
 
 def extend(plan: Plan, series: Series, value: float, used: int, fold: Fold) -> Series:
@@ -132,7 +137,7 @@ class Sums:
     log_weights: Array
     looks: Array
     discount: Array | None  # what a point counts for; None: each in full
-    floor: float  # least standard deviation
+    floor: float  # least standard deviation, where none is known
     prior: float = 0.0  # points that the look-back's variance counts for
     prior_square: float = 0.0  # and the squared deviations they bring
 
@@ -151,8 +156,17 @@ def prior(calibration: Calibration | None, planned: int = 0) -> tuple[float, flo
     """(points, squared deviations) that a look-back's variance is worth, one standard error up; 0 without one."""
     if calibration is None or not calibration.sufficient or calibration.lag_one is None or calibration.scale <= 0.0:
         return 0.0, 0.0
-    deviation = prewhitened_deviation(calibration.scale, calibration.autocorrelation, calibration.lag_one)
-    deviation *= 1.0 + 1.0 / math.sqrt(2.0 * calibration.points)
+    return _prior(calibration, calibration.points, planned)
+
+
+def prior_within(within: Within, looked_back: int, planned: int) -> tuple[float, float]:
+    """`prior` of the middle of the differences. looked_back: points of the look-back."""
+    return _prior(within, looked_back, planned)
+
+
+def _prior(noise: Calibration | Within, looked_back: int, planned: int) -> tuple[float, float]:
+    deviation = prewhitened_deviation(noise.scale, noise.autocorrelation, noise.lag_one)
+    deviation *= 1.0 + 1.0 / math.sqrt(2.0 * looked_back)
     points = prior_points(planned)
     return points, points * deviation * deviation
 
@@ -171,21 +185,73 @@ def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0),
     while kept and series.n - float(rows[kept - 1, 2]) < FEWEST:  # starts are in order: the young ones are last
         kept -= 1
     rows = rows[:kept]
-    points = series.n - rows[:, 2]
+    points, total, square = (np.array((series.n, series.total, series.square)) - rows[:, 2:5]).T
     n = points.copy()
     n[:1] += series.first - 1.0
-    total = series.total - rows[:, 3]
-    mean = total / n
-    freedom = points - 1.0
-    deviation = np.maximum(series.square - rows[:, 4] - total * mean, 0.0)
-    known, square = before
+    mean, freedom = total / n, points - 1.0
+    deviation = np.maximum(square - total * mean, 0.0)
+    known, known_square = before
     if known and kept:
-        square = max(square, known * float(deviation[0]) / float(freedom[0]))
+        known_square = max(known_square, known * float(deviation[0]) / float(freedom[0]))
     discount = None
     if not whitened and kept:
         pairs = n - (rows[:, 2] == 0.0)  # the first point has none before it
         discount = discount_of(memory(n, deviation / n, (series.products - rows[:, 5]) / pairs - mean * mean))
-    return Sums(n, freedom, mean, deviation, rows[:, 1], rows[:, 0], discount, floor, known, square)
+    return Sums(n, freedom, mean, deviation, rows[:, 1], rows[:, 0], discount, floor, known, known_square)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What the first start has seen: n points that count, their mean, squared deviations (and the prior's)."""
+
+    n: float
+    mean: float
+    deviation: float
+    freedom: float  # of the deviations, without the prior's
+    known: float  # points that the look-back's variance counts for
+    discount: float = 1.0
+
+
+def alone(series: Series, floor: float, before: tuple[float, float]) -> Whole | None:
+    """The first start of a whitened series, without arrays; arguments as for `sums`."""
+    mean, freedom = series.total / series.weight, series.n - 1.0
+    if freedom <= 0.0:
+        return None
+    seen = max(series.square - series.total * mean, 0.0)
+    known, square = before
+    if known:
+        square = max(square, known * seen / freedom)
+    return _whole(series.weight, mean, seen, freedom, floor, (known, square))
+
+
+def whole(data: Sums) -> Whole | None:
+    """The first start of these; None while there is no variance to go by."""
+    discount = 1.0 if data.discount is None else float(data.discount[0])
+    before = data.prior, data.prior_square
+    n, mean, seen, freedom = (float(one[0]) for one in (data.n, data.mean, data.deviation, data.freedom))
+    return _whole(n, mean, seen, freedom, data.floor, before, discount)
+
+
+def _whole(
+    n: float,
+    mean: float,
+    seen: float,
+    freedom: float,
+    floor: float,
+    before: tuple[float, float],
+    discount: float = 1.0,
+) -> Whole | None:
+    """seen: squared deviations. A variance that is all rounding has to have many points, where none is known."""
+    if freedom <= 0.0 or (seen <= 0.0 and not before[0] and freedom + 1.0 < COARSE_POINTS):
+        return None
+    variance, left = seen / freedom, freedom
+    if discount != 1.0:
+        n *= discount
+        left = n - 1.0
+    if not before[0]:
+        variance = max(variance, floor * floor)
+    deviation = variance * left + before[1]
+    return Whole(n, mean, deviation, left, before[0], discount) if left > 0.0 and deviation > 0.0 else None
 
 
 def memory(n: Array, variance: Array, covariance: Array) -> Array:

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from .gauge_series import Sums
+from .gauge_series import Whole
 from .mixture import log_add
-from .t_mixture import whole
 
 MOST = 0.35  # of the weight
 HALF = 60  # looks of a plan with which the share would be a half: longer ones find earlier what they can find
@@ -40,7 +39,7 @@ class Bet:
     left: int
 
 
-def joined(log_e: float, data: Sums, null: float, sign: int, bet: Bet, limit: float) -> float:
+def joined(log_e: float, seen: Whole | None, null: float, sign: int, bet: Bet, limit: float) -> float:
     """log_e of the mixture and the bet together, against the null as in `t_mixture.log_e`.
 
     limit: the log e-value that decides, which the bet's level is made for. A mixture that decides is left as it is.
@@ -48,12 +47,11 @@ def joined(log_e: float, data: Sums, null: float, sign: int, bet: Bet, limit: fl
     if bet.part == 0.0:
         return log_e
     log_e += math.log1p(-bet.part)
-    seen = whole(data) if log_e < limit else None
-    if seen is None:
+    if seen is None or log_e >= limit:
         return log_e
     gap = sign * (seen.mean - null)
     left = bet.left * seen.discount
-    known = data.prior + seen.freedom + 1.0 - seen.n  # n counts the first point for more than the one that it is
+    known = seen.known + seen.freedom + 1.0 - seen.n  # n counts the first point for more than the one that it is
     more = log_bet(
         gap, seen.deviation + gap * gap * seen.n, seen.n, known, left, bet.part * math.exp(-limit) * (1.0 - 1e-9)
     )

@@ -6,15 +6,18 @@ from statistics import NormalDist
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from . import last_look, t_test
 from .calibration import LONGEST_MEMORY, prewhitened_deviation
+from .closer import moved
 from .crossing import at_end, crossing, smallest
 from .gauge_series import prior_points, worth_of_first
 from .outlook import Outlook, found_first, looks_wanted
 from .outlook_counts import ONCE
-from .plan import MAX_LOG_RATIO, Calibration, Plan, harm_sign
+from .plan import MAX_LOG_RATIO, Calibration, Plan, Within, harm_sign
 from .starts import FIRST
+from .t_evidence import MIDDLE
 from .t_mixture import G2
 from .t_test import TState, uses_log_ratio
 
@@ -35,6 +38,7 @@ class Noise(msgspec.Struct, frozen=True):
     baseline: float | None = None
     floor: float = 0.0
     known: bool = False
+    middle: Within | None = None  # where harm is looked for
     first: float = 1.0  # looks that the first one counts for
 
 
@@ -51,7 +55,8 @@ def noise_of_history(calibration: Calibration, *, log_ratio: bool) -> Noise | No
         deviation, floor = deviation * abs(baseline), 0.0
     known = calibration.lag_one is not None and calibration.log_ratio == log_ratio
     first = worth_of_first(calibration.autocorrelation)
-    return Noise(deviation, 1.0, log_ratio, baseline, floor, known=known, first=first)
+    middle = calibration.harm if calibration.log_ratio == log_ratio else None
+    return Noise(deviation, 1.0, log_ratio, baseline, floor, known=known, first=first, middle=middle)
 
 
 def noise_of_run(plan: Plan, state: TState) -> Noise | None:
@@ -95,12 +100,22 @@ class _Gauge:
         margin = _margin(self.plan, self.noise, harm_sign(self.plan.direction))
         return self.noise.floor + (margin if self.plan.fail_at == "margin" else 0.0)
 
-    def chance(self, looks: int, distance: float, level: float, weight: float, *, of: int | None = None) -> float:
+    def chance(
+        self,
+        looks: int,
+        distance: float,
+        level: float,
+        weight: float,
+        *,
+        of: int | None = None,
+        noise: Noise | None = None,
+    ) -> float:
         """of: how many looks are planned, where these are the first of them; None: these are all."""
-        points = max(looks * self.noise.discount, 1e-9)
-        n = points + self.noise.first - 1.0
-        freedom = points - 1.0 + (prior_points(of or looks) if self.noise.known else 0.0)
-        standard = distance * math.sqrt(n) / self.noise.deviation
+        noise = noise or self.noise
+        points = max(looks * noise.discount, 1e-9)
+        n = points + noise.first - 1.0
+        freedom = points - 1.0 + (prior_points(of or looks) if noise.known else 0.0)
+        standard = distance * math.sqrt(n) / noise.deviation
         if self.plan.test in ONCE:
             return at_end(standard, -_NORMAL.inv_cdf(level))
         part = last_look.share(of or looks) if self.plan.restarts else 0.0
@@ -117,7 +132,12 @@ class _Gauge:
 
     def finds(self, looks: int, effect: float, *, of: int | None = None) -> float:
         alpha = self.plan.alpha / 2 if self.plan.direction == "either" else self.plan.alpha
-        return self.chance(looks, effect - self.start, alpha, FIRST if self.plan.restarts else 1.0, of=of)
+        weight, within = FIRST if self.plan.restarts else 1.0, self.noise.middle
+        if within is None or self.plan.fail_at == "margin" or self.plan.test in ONCE:
+            return self.chance(looks, effect - self.start, alpha, weight, of=of)
+        found = moved(within, effect) - within.noise_floor
+        middle = self.chance(looks, found, alpha * MIDDLE, weight, of=of, noise=_middle(self.noise, within))
+        return max(middle, self.chance(looks, effect - self.start, alpha * (1.0 - MIDDLE), 1.0, of=of))
 
     def passes(self, looks: int, effect: float = 0.0) -> float:
         """The chance to pass, when the arms are alike or the canary is worse by this much."""
@@ -129,6 +149,11 @@ class _Gauge:
             gap = room - effect if way == sign else room + effect
             chances.append(self.chance(looks, gap, plan.beta, 1.0) if room > 0 else 0.0)
         return max(sum(chances) - len(chances) + 1.0, 0.0)
+
+
+def _middle(noise: Noise, within: Within) -> Noise:
+    deviation = prewhitened_deviation(within.scale, within.autocorrelation, within.lag_one)
+    return replace(noise, deviation=deviation, first=worth_of_first(within.autocorrelation), known=True)
 
 
 def _margin(plan: Plan, noise: Noise, way: int) -> float:

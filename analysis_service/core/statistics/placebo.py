@@ -8,25 +8,25 @@ stays, and how often the whole rule, run on them look by look, fails falsely. No
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
 from .calibration import (
-    LONGEST_MEMORY,
     REQUIRED_POINTS,
     calibrate_counts,
     calibrate_gauge,
     noise_floor,
     pod_offset_sd,
 )
+from .closer import closest, wider
 from .frozen import most
 from .histogram import common_edges, rebin
 from .histogram_calibration import calibrate_histograms
 from .looks import Counts, Gauge, Histogram
 from .placebo_runs import Pair, Row, allowing
-from .plan import Calibration, Plan, Repeats
-from .wandering import block_factor, lasting_offset, memory_of
+from .plan import Calibration, Margin, Plan, Repeats
+from .wandering import block_factor, lasting_offset, longer, memory_of
 
 Array = NDArray[np.float64]
 
@@ -42,23 +42,26 @@ def splits(pods: int, canary_pods: int, most: int = SPLITS) -> tuple[tuple[int, 
     return tuple(dict.fromkeys(tuple(sorted((start + j) % pods for j in range(n))) for start in starts))
 
 
-def calibrate_gauge_pair(canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0) -> Calibration:
-    """`calibrate_gauge`, and what one placebo pair can show besides: slow wandering, and an offset that stays.
+def calibrate_gauge_pair(canary: ArrayLike, stable: ArrayLike, margin: Margin, *, floor: float = 0.0) -> Calibration:
+    """What one placebo pair teaches of a gauge: its noise, slow wandering, offsets that stay, and where harm shows.
 
-    canary, stable: shape (L,), equal times. floor: from pods' offsets, in the differences' unit.
+    canary, stable: shape (L,), equal times. margin: of the comparison. floor: from pods' offsets, in the differences'
+    unit.
     """
-    found = calibrate_gauge(canary, stable, floor=floor)
+    found, differences = _gauge_pair(canary, stable, margin, floor)
+    return replace(found, harm=closest(found, [differences], margin)) if found.sufficient else found
+
+
+def _gauge_pair(canary: ArrayLike, stable: ArrayLike, margin: Margin, floor: float = 0.0) -> tuple[Calibration, Array]:
+    """All but the middle, and the differences as they were."""
+    found, differences = calibrate_gauge(canary, stable, floor=floor, ratios=margin.of_ratios)
     if not found.sufficient:
-        return found
-    c, s = np.asarray(canary, float).ravel(), np.asarray(stable, float).ravel()
-    n = min(len(c), len(s))
-    c, s = c[:n], s[:n]
-    keep = np.isfinite(c) & np.isfinite(s)
-    d = np.log(c[keep] / s[keep]) if found.log_ratio else c[keep] - s[keep]
+        return found, differences
+    d = differences
     if found.fence_low is not None and found.fence_high is not None:
         d = np.clip(d, found.fence_low, found.fence_high)
     phi = max(found.autocorrelation, memory_of(block_factor(d)))
-    return msgspec.structs.replace(found, autocorrelation=phi, noise_floor=max(floor, lasting_offset(d, phi)))
+    return replace(found, autocorrelation=phi, noise_floor=max(floor, lasting_offset(d, phi))), differences
 
 
 def learn(pods: Sequence[Sequence[Row]], canary_pods: int, plan_with: Callable[[Calibration], Plan]) -> Calibration:
@@ -74,13 +77,31 @@ def learn(pods: Sequence[Sequence[Row]], canary_pods: int, plan_with: Callable[[
     pairs = [rows for rows in pairs_of(pods, canary_pods) if rows]
     if not pairs:
         return Calibration()
-    found = msgspec.structs.replace(_pooled([_estimate(rows) for rows in pairs]), repeats=_repeats(pods, canary_pods))
+    plan = plan_with(Calibration())
+    found, differences = _pooled_pairs(pairs, plan.margin)
+    found = replace(found, repeats=_repeats(pods, canary_pods))
     if not found.sufficient:
         return found
     floor = _floor(pods, canary_pods, log_ratio=found.log_ratio)
-    found = msgspec.structs.replace(found, noise_floor=max(found.noise_floor, floor))
+    found = replace(found, noise_floor=max(found.noise_floor, floor))
+    if plan.fail_at == "noharm":
+        found = replace(found, harm=closest(found, differences, plan.margin))
     found, _, hold = allowing(found, plan_with, pairs, _wider)
-    return found if hold else msgspec.structs.replace(found, points=min(found.points, REQUIRED_POINTS - 1))
+    return found if hold else replace(found, points=min(found.points, REQUIRED_POINTS - 1), harm=None)
+
+
+def _pooled_pairs(pairs: Sequence[Sequence[Pair]], margin: Margin) -> tuple[Calibration, list[Array]]:
+    """(one calibration of all placebo pairs, the differences of those on its scale: of gauges)."""
+    if not isinstance(pairs[0][0][0], Gauge):
+        return _pooled([_estimate(rows) for rows in pairs]), []
+    found = [_gauge_pair(*_levels(rows), margin) for rows in pairs]
+    together = _pooled([one for one, _ in found])
+    return together, [d for one, d in found if one.log_ratio == together.log_ratio]
+
+
+def _levels(rows: Sequence[Pair]) -> tuple[list[float], list[float]]:
+    canary, stable = ([row[k].value for row in rows if isinstance(row[k], Gauge)] for k in (0, 1))  # type: ignore[union-attr]
+    return canary, stable
 
 
 def pairs_of(pods: Sequence[Sequence[Row]], canary_pods: int) -> Iterator[list[Pair]]:
@@ -127,9 +148,6 @@ def _estimate(rows: Sequence[Pair]) -> Calibration:
             for k in (0, 1)
         )
         return calibrate_counts(canary, stable)
-    if isinstance(rows[0][0], Gauge):
-        levels = [[row[k].value for row in rows if isinstance(row[k], Gauge)] for k in (0, 1)]  # type: ignore[union-attr]
-        return calibrate_gauge_pair(*levels)
     if isinstance(rows[0][0], Histogram):
         arms = [[row[k] for row in rows if isinstance(row[k], Histogram)] for k in (0, 1)]
         return calibrate_histograms(*arms)  # type: ignore[arg-type]
@@ -188,11 +206,11 @@ def _repeats(pods: Sequence[Sequence[Row]], canary_pods: int) -> Repeats | None:
 
 def _wider(found: Calibration) -> Calibration:
     """The same metric with half as much noise again."""
-    phi = found.autocorrelation
-    return msgspec.structs.replace(
+    return replace(
         found,
         dispersion=1.5 * found.dispersion,
-        autocorrelation=memory_of(1.5 * (1.0 + phi) / (1.0 - min(phi, LONGEST_MEMORY))),
+        autocorrelation=longer(found.autocorrelation),
         noise_floor=1.5 * found.noise_floor,
         by_edge=tuple((edge, _wider(one)) for edge, one in found.by_edge),
+        harm=found.harm and wider(found.harm),
     )

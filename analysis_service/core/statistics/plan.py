@@ -20,6 +20,11 @@ class Margin(msgspec.Struct, frozen=True, omit_defaults=True):
     relative: float | None = None
     absolute: float | None = None
 
+    @property
+    def of_ratios(self) -> bool:
+        """Whether it can be told of log ratios: an absolute one alone is in the metric's own unit."""
+        return self.absolute is None or self.relative is not None
+
 
 class Traffic(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one interval of the look-back brought on average, all of stable's processes together.
@@ -60,6 +65,21 @@ class Repeats(msgspec.Struct, frozen=True, omit_defaults=True):
     longest: int = 0
 
 
+class Within(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The middle of a gauge's differences, no further than `fence` from no change, and its noise (see `closer`).
+
+    Units are the differences'. means: by how much a shift of `shifts` moves the mean within, in the same order.
+    """
+
+    fence: float
+    scale: float = 0.0  # standard deviation of one difference
+    autocorrelation: float = 0.0  # as `Calibration` has it
+    lag_one: float = 0.0
+    noise_floor: float = 0.0
+    shifts: tuple[float, ...] = ()
+    means: tuple[float, ...] = ()
+
+
 class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a look-back over the stable version taught, for differences of the canary's shape (see `calibration`)."""
 
@@ -80,6 +100,7 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     by_edge: "tuple[tuple[float, Calibration], ...]" = ()  # histograms: the noise of "beyond this edge", for each edge
     season: Season | None = None  # where the canary is compared with the past
     repeats: Repeats | None = None  # of an arm of the canary's shape, while it was alive (see `frozen`)
+    harm: Within | None = None  # gauges: where harm shows best; None: within the usual fences
 
     @property
     def sufficient(self) -> bool:

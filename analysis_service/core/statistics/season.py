@@ -21,7 +21,7 @@ from .frozen import most
 from .looks import ABSURD, Gauge
 from .placebo_runs import SHORTEST_RUN, USUAL_RUN, Pair, allowing
 from .plan import Calibration, Plan
-from .wandering import block_factor, memory_of
+from .wandering import block_factor, longer, memory_of
 
 Array = NDArray[np.float64]
 Day = Sequence[float | None]
@@ -152,10 +152,10 @@ def offset_floor(square: float, days: int) -> float:
 
 def _wider(found: Calibration) -> Calibration:
     """The same metric with half as much noise again."""
-    phi, more = found.autocorrelation, 0.5 * found.noise_floor
+    more = 0.5 * found.noise_floor
     return replace(
         found,
-        autocorrelation=memory_of(1.5 * (1.0 + phi) / (1.0 - min(phi, LONGEST_MEMORY))),
+        autocorrelation=longer(found.autocorrelation),
         noise_floor=found.noise_floor + more,
         fence_low=found.fence_low - more if found.fence_low is not None else None,
         fence_high=found.fence_high + more if found.fence_high is not None else None,

@@ -1,19 +1,24 @@
 """What a series of paired differences says: log e-values for harm, beyond the margin and for safety, and an interval.
 
 Harm may begin at any look, so that every start speaks of it; safety is asked of the whole run only, as a late start
-would forget harm. Where the end is known both have a bet on the last look (`last_look`).
+would forget harm. Where the end is known both have a bet on the last look (`last_look`). Where the look-back found that
+harm shows best in the middle of the differences (`closer`), most of what is staked on harm is staked there.
 """
 
 import math
 from dataclasses import dataclass
 
 from . import last_look
-from .gauge_series import Series, Sums, prior, sums
-from .plan import Plan, harm_sign
+from .closer import moved
+from .gauge_series import FEWEST, Series, Sums, Whole, alone, prior, prior_within, sums, whole
+from .mixture import log_add
+from .plan import Plan, Within, harm_sign
 from .roots import confidence_limit
 from .t_mixture import log_e, log_e_first, mixed
 
 FLOOR_SHARE = 0.2  # of alpha and of beta goes to the noise floor's own error
+MIDDLE = 0.9  # of what is staked on harm: the rest is for harm that is rare and large, which the middle does not see
+_LOG_MIDDLE, _LOG_REST = math.log(MIDDLE), math.log1p(-MIDDLE)
 
 
 @dataclass(slots=True)
@@ -28,9 +33,77 @@ class Found:
     since: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """The same looks within the closer fences."""
+
+    within: Within
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class _Starts:
+    """Every start of a series, the first of them apart; nulls are on the differences' own scale."""
+
+    data: Sums
+    first: Whole | None
+    origin: float
+    bet: last_look.Bet
+
+    def log_e(self, nulls: tuple[float, ...], sign: int, limit: float) -> tuple[list[float], int]:
+        """(log e-values against differences at most at each null, the look that the first of them speaks from).
+
+        limit: the log e-value that decides.
+        """
+        nulls = tuple(null - self.origin for null in nulls)
+        logs = log_e(self.data, nulls, sign)
+        found = [
+            last_look.joined(one, self.first, null, sign, self.bet, limit)
+            for one, null in zip(mixed(self.data, logs), nulls, strict=True)
+        ]
+        return found, int(self.data.looks[int((logs[0] + self.data.log_weights).argmax())])
+
+
+def _starts(
+    series: Series, resolution: float, before: tuple[float, float], bet: last_look.Bet, *, whitened: bool
+) -> _Starts:
+    data = sums(series, resolution, before, whitened=whitened)
+    return _Starts(data, whole(data), series.origin, bet)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What all looks say, of every start only where it is asked for; and the middle, where there is one."""
+
+    first: Whole | None
+    origin: float
+    bet: last_look.Bet
+    all: _Starts | None
+    middle: _Starts | None
+
+    def every(self, nulls: tuple[float, ...], sign: int, limit: float) -> tuple[list[float], int]:
+        assert self.all is not None
+        return self.all.log_e(nulls, sign, limit)
+
+    def harm(self, null: float, within: float, sign: int, limit: float) -> tuple[float, int]:
+        """`every` of one null, which lies at `within` in the middle, where most of the stake is."""
+        if self.middle is None:
+            found, since = self.every((null,), sign, limit)
+            return found[0], since
+        found, since = self.middle.log_e((within,), sign, limit - _LOG_MIDDLE)
+        rest = log_e_first(self.first, null - self.origin, sign) + _LOG_REST
+        return log_add(found[0] + _LOG_MIDDLE, rest), since
+
+    def whole(self, null: float, sign: int, limit: float) -> float:
+        """Log e-value of the whole run alone."""
+        at = null - self.origin
+        return last_look.joined(log_e_first(self.first, at, sign), self.first, at, sign, self.bet, limit)
+
+
 def weigh(
     plan: Plan,
     series: Series,
+    middle: Middle | None,
     margins: tuple[float, float],
     floor: float,
     discount: float,
@@ -42,34 +115,50 @@ def weigh(
 ) -> Found:
     """margins: tolerated towards harm, and the other way (for "either"); infinite where unknown or unlimited."""
     sign, margin = harm_sign(plan.direction), margins[0]
-    mean = series.origin + series.total / series.weight
-    deviation = max(series.square - series.total * series.total / series.weight, 0.0)
-    sd = max(math.sqrt(deviation / (series.n - 1)) if series.n > 1 else 0.0, resolution)
+    mean, sd = _mean_and_deviation(series, resolution)
     found = Found(mean)
     if resolution <= 0.0:  # nothing has changed yet, in either arm: a look-back's noise is not that of a frozen value
         return found
     if sd > 0:
         gaps = (sign * mean - floor, sign * mean - margin - floor, margin - floor - sign * mean)
         found.rates = (_rate(gaps[0] / sd, discount), _rate(gaps[1] / sd, discount), _rate(gaps[2] / sd, discount))
-    calibration = plan.calibration
-    same = calibration is not None and calibration.log_ratio == log_ratio
-    before = prior(calibration, plan.planned_looks) if same else (0.0, 0.0)
-    data = sums(series, resolution, before, whitened=calibration is not None and calibration.sufficient)
-    if not len(data.n):
+    if series.n < FEWEST:
         return found
     told = interval or plan.fail_at == "margin"  # evidence beyond the margin is asked for
-    bet = _bet(plan, used)
-    spent = math.log1p(-FLOOR_SHARE) if floor > 0 else 0.0
+    calibration, bet, floors = plan.calibration, _bet(plan, used), (floor, floor)
+    same = calibration is not None and calibration.log_ratio == log_ratio
+    before = prior(calibration, plan.planned_looks) if same else (0.0, 0.0)
+    if middle is None or told:
+        whitened = calibration is not None and calibration.sufficient
+        everything = _starts(series, resolution, before, bet, whitened=whitened)
+        first = everything.first
+    else:
+        everything, first = None, alone(series, resolution, before)
+    inner = None
+    if middle is not None and calibration is not None:
+        floors = floor, middle.within.noise_floor
+        known = prior_within(middle.within, calibration.points, plan.planned_looks)
+        inner = _starts(middle.series, resolution, known, bet, whitened=True)
+        inner_mean, inner_sd = _mean_and_deviation(middle.series, resolution)
+        found.rates = (_rate((sign * inner_mean - floors[1]) / inner_sd, discount), *found.rates[1:])
+    side = _Side(first, series.origin, bet, everything, inner)
+    spent = math.log1p(-FLOOR_SHARE) if max(floors) > 0 else 0.0
     limits = _limit(plan, plan.alpha) - spent, -math.log(plan.beta) - spent
-    harm, beyond, safety, found.since = _logs(data, series.origin, margin, floor, sign, bet, limits, beyond=told)
+    harm, beyond, safety, found.since = _logs(side, margin, floors, sign, limits, beyond=told)
     if plan.direction == "either":
-        down = _logs(data, series.origin, margins[1], floor, -sign, bet, limits, beyond=told)
+        down = _logs(side, margins[1], floors, -sign, limits, beyond=told)
         harm, beyond = _log_mean(harm, down[0]), _log_mean(beyond, down[1])
         safety = min(safety, down[2])
     found.logs = harm + spent, beyond + spent, safety + spent
     if interval and sd > 0:
-        found.lower, found.upper = _bounds(plan, series, data, bet, mean, sd, sign)
+        found.lower, found.upper = _bounds(plan, side, middle, mean, sd / math.sqrt(max(series.weight * discount, 1.0)))
     return found
+
+
+def _mean_and_deviation(series: Series, resolution: float) -> tuple[float, float]:
+    mean = series.total / series.weight
+    square = max(series.square - series.total * mean, 0.0)
+    return series.origin + mean, max(math.sqrt(square / (series.n - 1.0)) if series.n > 1.0 else 0.0, resolution)
 
 
 def _bet(plan: Plan, used: int) -> last_look.Bet:
@@ -83,37 +172,30 @@ def _limit(plan: Plan, level: float) -> float:
 
 
 def _logs(
-    data: Sums,
-    origin: float,
+    side: _Side,
     margin: float,
-    floor: float,
+    floors: tuple[float, float],
     sign: int,
-    bet: last_look.Bet,
     limits: tuple[float, float],
     *,
     beyond: bool,
 ) -> tuple[float, float, float, int]:
     """Log e-values against no change, within the margin, and at or beyond it; and the look the first speaks from.
 
-    limits: the log e-values that decide, on harm and on safety.
-
+    floors: of all looks' differences and in their middle. limits: the log e-values that decide, on harm and on safety.
     beyond: whether the second is asked for (0).
     """
+    floor = floors[0]
     known = math.isfinite(margin)
-    nulls: tuple[float, ...] = (sign * floor - origin,)
-    if known and beyond:
-        nulls = (*nulls, sign * (margin + floor) - origin)
-    logs = log_e(data, nulls, sign)
-    found = [
-        last_look.joined(one, data, null, sign, bet, limits[0])
-        for one, null in zip(mixed(data, logs), nulls, strict=True)
-    ]
-    since = int(data.looks[int((logs[0] + data.log_weights).argmax())])
-    if not known:
-        return found[0], 0.0, 0.0, since
-    safe = sign * (margin - floor) - origin
-    safety = last_look.joined(log_e_first(data, safe, -sign), data, safe, -sign, bet, limits[1])
-    return found[0], found[-1] if beyond else 0.0, safety, since
+    farther = (sign * (margin + floor),) if known and beyond else ()
+    if side.middle is None:  # both at once
+        found, since = side.every((sign * floor, *farther), sign, limits[0])
+        harm, more = found[0], found[1:]
+    else:
+        harm, since = side.harm(sign * floor, sign * floors[1], sign, limits[0])
+        more = side.every(farther, sign, limits[0])[0] if farther else []
+    safety = side.whole(sign * (margin - floor), -sign, limits[1]) if known else 0.0
+    return harm, more[0] if more else 0.0, safety, since
 
 
 def _log_mean(a: float, b: float) -> float:
@@ -126,21 +208,21 @@ def _rate(gap: float, discount: float) -> float:
 
 
 def _bounds(
-    plan: Plan, series: Series, data: Sums, bet: last_look.Bet, mean: float, sd: float, sign: int
+    plan: Plan, side: _Side, middle: Middle | None, mean: float, error: float
 ) -> tuple[float | None, float | None]:
-    threshold = _limit(plan, plan.alpha)
-    points = series.weight if data.discount is None else series.n * float(data.discount[0])
-    step = 3.0 * sd / math.sqrt(max(points, 1.0))
+    """Where the e-values that decide fall to their limit. error: standard error of the mean, to begin with."""
+    sign, threshold = harm_sign(plan.direction), _limit(plan, plan.alpha)
 
     def end(direction: int) -> float | None:
         restarted = direction == sign or plan.direction == "either"
 
         def excess(null: float) -> float:
-            at = null - series.origin
-            level = mixed(data, log_e(data, (at,), direction))[0] if restarted else log_e_first(data, at, direction)
-            return last_look.joined(level, data, at, direction, bet, threshold) - threshold
+            if not restarted:
+                return side.whole(null, direction, threshold) - threshold
+            within = moved(middle.within, null) if middle is not None else null
+            return side.harm(null, within, direction, threshold)[0] - threshold
 
-        found = confidence_limit(excess, direction, mean, step, 1e4 * step)
+        found = confidence_limit(excess, direction, mean, 3.0 * error, 3e4 * error)
         return found if math.isfinite(found) else None
 
     return end(1), end(-1)

@@ -8,20 +8,20 @@ Sources: Lai (1976); Wang & Ramdas (2023), arXiv 2310.03722; Lindon et al. (2022
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .gauge_series import Array, Sums
+from .gauge_series import COARSE_POINTS, Array, Sums, Whole
 
 G2 = 0.2  # prior variance of the effect in standard deviations: best for effects about half of one
-COARSE_POINTS = 10  # points wanted before a variance that is all rounding may speak
 _TINY = 1e-300  # so that a tail that underflows has a logarithm
 _FAINT = 1e-290  # tails below this are that logarithm and not their own
 
-_max, _min, _sum = np.maximum.reduce, np.minimum.reduce, np.add.reduce
+_LOG_2, _ROOT = math.log(2.0), math.sqrt(G2)
+
+_min = np.minimum.reduce
 
 
 @cache
@@ -55,32 +55,45 @@ def log_e(data: Sums, nulls: tuple[float, ...], sign: int) -> Array:
     n = data.n if data.discount is None else data.n * data.discount
     freedom = data.freedom if data.discount is None else n - 1.0
     deviation = data.deviation if data.discount is None else data.deviation / data.freedom * freedom
-    deviation = np.maximum(deviation, data.floor * data.floor * freedom)
     if data.prior:
         deviation = deviation + data.prior_square
         freedom = freedom + data.prior
+    else:
+        deviation = np.maximum(deviation, data.floor * data.floor * freedom)
     means = data.mean
     ready = None
-    least = data.freedom[-1] if data.discount is None else _min(n) - 1.0
-    if not (least > 0.0 and _min(data.deviation) > 0.0):  # seldom: before a start has seen any noise
+    if not data.prior and not (_min(n) > 1.0 and _min(data.deviation) > 0.0):  # seldom: before it has seen any noise
         ready = (n > 1.0) & (deviation > 0) & ((data.deviation > 0) | (data.freedom + 1.0 >= COARSE_POINTS))
         n, deviation, means, freedom = n[ready], deviation[ready], means[ready], freedom[ready]
-    at = np.array(nulls)[:, None]
+    at = nulls[0] if len(nulls) == 1 else np.array(nulls)[:, None]
     gap = means - at if sign > 0 else at - means
-    shrink = 1.0 + n * G2
-    square = gap * gap * n
+    shrink = n * G2
+    shrink += 1.0
+    freedom = freedom + 1.0
+    slope = gap * n
+    square = gap * slope
     bent = square / shrink
     bent += deviation
     square += deviation
-    freedom = freedom + 1.0
-    found: Array = np.log(square / bent)
-    found *= 0.5 * freedom
-    found -= 0.5 * np.log(shrink)
+    square /= bent
+    found: Array = np.log(square)
+    found *= freedom
+    found -= np.log(shrink)
+    found *= 0.5
     # posterior of the effect: Student with this freedom about n G2 gap / shrink
-    tail = _student()(freedom, gap * (n * np.sqrt(G2 * freedom / shrink / bent)))
-    found += np.log(2.0 * tail + _TINY)
+    bent *= shrink
+    slope *= _ROOT
+    slope *= np.sqrt(freedom / bent)
+    tail = _student()(freedom, slope)
     if _min(tail, axis=None, initial=1.0) < _FAINT:  # the null's side is never evidence
+        found += np.log(tail + _TINY)
+        found += _LOG_2
         found = np.where(gap > 0.0, found, np.minimum(found, 0.0))
+    else:
+        found += np.log(tail)
+        found += _LOG_2
+    if found.ndim == 1:
+        found = found[None, :]
     if ready is None:
         return found
     whole = np.zeros((len(nulls), len(data.n)))
@@ -88,49 +101,20 @@ def log_e(data: Sums, nulls: tuple[float, ...], sign: int) -> Array:
     return whole
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """What the first start has seen: n points that count, their mean, squared deviations (and the prior's)."""
-
-    n: float
-    mean: float
-    deviation: float
-    discount: float
-    freedom: float  # of the deviations, without the prior's
-
-
-def whole(data: Sums) -> Whole | None:
-    """None before it has seen any noise, and while one that is all rounding has too few points."""
-    freedom, seen = float(data.freedom[0]), float(data.deviation[0])
-    if freedom <= 0.0 or (seen <= 0.0 and freedom + 1.0 < COARSE_POINTS):
-        return None
-    variance = max(seen / freedom, data.floor * data.floor)
-    n, discount = float(data.n[0]), 1.0
-    if data.discount is not None:
-        discount = float(data.discount[0])
-        n *= discount
-        freedom = n - 1.0
-    deviation = variance * freedom + data.prior_square
-    return Whole(n, float(data.mean[0]), deviation, discount, freedom) if freedom > 0.0 and deviation > 0.0 else None
-
-
-def log_e_first(data: Sums, null: float, sign: int) -> float:
+def log_e_first(seen: Whole | None, null: float, sign: int) -> float:
     """`log_e` of the first start alone, and without arrays."""
-    seen = whole(data)
     if seen is None:
         return 0.0
     n = seen.n
-    gap, freedom, shrink = sign * (seen.mean - null), seen.freedom + 1.0 + data.prior, 1.0 + n * G2
+    gap, freedom, shrink = sign * (seen.mean - null), seen.freedom + 1.0 + seen.known, 1.0 + n * G2
     square = gap * gap * n
     tail = float(_student()(freedom, gap * n * math.sqrt(G2 * freedom / shrink / (square / shrink + seen.deviation))))
     level = log_bayes_factor(square * (freedom - 1.0) / seen.deviation, freedom - 1.0, n, G2)
-    level += math.log(2.0 * tail + _TINY)
+    level += math.log(tail + _TINY) + _LOG_2
     return level if gap > 0.0 else min(level, 0.0)
 
 
 def mixed(data: Sums, logs: Array) -> list[float]:
     """log sum_j w_j E_j of every row of `log_e`."""
-    weighted = logs + data.log_weights
-    top = _max(weighted, axis=1)
-    found: list[float] = (np.log(_sum(np.exp(weighted - top[:, None]), axis=1)) + top).tolist()
+    found: list[float] = np.logaddexp.reduce(logs + data.log_weights, axis=1).tolist()
     return found

@@ -5,6 +5,9 @@ load. They are winsorised at the look-back's fences, prewhitened with its AR(1) 
 e_t = (d_t - phi d_{t-1}) / (1 - phi), and fed to a mixture over effect sizes of the t likelihood ratio (`t_mixture`)
 with restarts (`starts`) and, where the end is known, a bet on the last look (`last_look`).
 
+Where the look-back shows that harm of the size of the margin stands out best in the middle of the differences, it is
+looked for mostly there (`closer`); safety is asked of all of them.
+
 Without 60 points of history the number of points is discounted by the autocorrelation that the run has shown since each
 start, at least .5.
 
@@ -22,10 +25,10 @@ import msgspec
 import numpy as np
 
 from .evidence import FLOOR_FILLS_MARGIN, Evidence
-from .gauge_series import Series, discount_of, extend, memory, usual
+from .gauge_series import Series, closer, discount_of, extend, memory, usual
 from .looks import Look, usable_gauge
 from .plan import MAX_LOG_RATIO, Plan, harm_sign
-from .t_evidence import Found, weigh
+from .t_evidence import Found, Middle, weigh
 from .t_mixture import interval_radius
 
 NAME = "sequential-t"
@@ -46,6 +49,7 @@ class TState(msgspec.Struct, frozen=True):
     positive: bool = True
     difference: Series = Series()
     ratio: Series = Series()
+    middle: Series = Series()  # within the closer fences, where the look-back found that harm shows best there
     flags: tuple[str, ...] = ()
 
 
@@ -69,6 +73,12 @@ def add(plan: Plan, state: TState, look: int, canary: float, stable: float) -> T
         steps += [d for d in (abs(canary - state.last_canary), abs(stable - state.last_stable)) if d > 0]
     positive = state.positive and canary > 0 and stable > 0
     used = state.used + 1
+    difference, ratio = canary - stable, math.log(canary) - math.log(stable) if positive else None
+    calibration, middle = plan.calibration, state.middle
+    if calibration is not None and calibration.harm is not None:
+        value = ratio if calibration.log_ratio else difference
+        if value is not None:
+            middle = extend(plan, middle, value, used, closer(calibration.harm))
     return TState(
         look=look,
         used=used,
@@ -81,10 +91,9 @@ def add(plan: Plan, state: TState, look: int, canary: float, stable: float) -> T
         last_stable=stable,
         resolution=min(steps) if steps else 0.0,
         positive=positive,
-        difference=extend(plan, state.difference, canary - stable, used, usual(plan, log_ratio=False)),
-        ratio=extend(plan, state.ratio, math.log(canary) - math.log(stable), used, usual(plan, log_ratio=True))
-        if positive
-        else state.ratio,
+        difference=extend(plan, state.difference, difference, used, usual(plan, log_ratio=False)),
+        ratio=state.ratio if ratio is None else extend(plan, state.ratio, ratio, used, usual(plan, log_ratio=True)),
+        middle=middle,
     )
 
 
@@ -118,15 +127,18 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
     flags = state.flags
     if floor >= margin > 0.0:
         flags = (*flags, FLOOR_FILLS_MARGIN)
-    found = Found()
+    found, middle = Found(), None
     if state.used and series.n >= 1:
         resolution = state.resolution / math.sqrt(12.0)
         if log_ratio:  # of both arms alike: swapping them must mirror the answer
             resolution *= state.used / max(math.sqrt(state.canary_sum) * math.sqrt(state.stable_sum), _FAINT)
         other = _margin(plan, baseline, -sign, log_ratio=log_ratio) if plan.direction == "either" else math.inf
+        if calibration is not None and calibration.harm is not None and calibration.log_ratio == log_ratio:
+            middle = Middle(calibration.harm, state.middle)
         found = weigh(
             plan,
             series,
+            middle,
             (margin, other),
             floor,
             discount,
@@ -138,11 +150,14 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
         if found.lower is not None and found.upper is not None and found.lower > found.upper:
             found.lower, found.upper, flags = None, None, (*flags, "model-violated")
     calibrated = calibration is not None and calibration.sufficient
+    estimate = found.mean
+    if middle is not None and not found.since and estimate is not None:  # the middle may know better than all looks
+        estimate = min(max(estimate, _or(found.lower, -math.inf)), _or(found.upper, math.inf))
     return Evidence(
         test=plan.test,
         look=state.look,
         unit="ratio" if log_ratio else "difference",
-        estimate=_shown(found.mean, log_ratio),
+        estimate=_shown(estimate, log_ratio),
         lower=_shown(found.lower, log_ratio),
         upper=_shown(found.upper, log_ratio),
         no_change=1.0 if log_ratio else 0.0,
@@ -175,7 +190,7 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
 
 def uses_log_ratio(plan: Plan, state: TState) -> bool:
     """Log ratios need positive values throughout, in the look-back too, and a margin that is not absolute."""
-    if plan.margin.absolute is not None and plan.margin.relative is None:
+    if not plan.margin.of_ratios:
         return False
     if plan.calibration is not None and plan.calibration.sufficient and not plan.calibration.log_ratio:
         return False
@@ -192,6 +207,10 @@ def _margin(plan: Plan, baseline: float | None, sign: int, *, log_ratio: bool) -
             return math.log1p(max(relative, 0.0))
         return -math.log1p(-relative) if relative < 1 else MAX_LOG_RATIO
     return max(absolute, 0.0) if absolute is not None else 0.0
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
 
 
 def _shown(value: float | None, log_ratio: bool) -> float | None:

@@ -45,6 +45,11 @@ def memory_of(factor: float) -> float:
     return min(max((factor - 1.0) / (factor + 1.0), 0.0), LONGEST_MEMORY)
 
 
+def longer(phi: float) -> float:
+    """The memory of half as much long-run noise again."""
+    return memory_of(1.5 * (1.0 + phi) / (1.0 - min(phi, LONGEST_MEMORY)))
+
+
 def lasting_offset(differences: Array, phi: float) -> float:
     """How far innocent arms lie apart throughout a look-back, leaning upwards; 0 if chance explains it."""
     n = len(differences)

@@ -34,7 +34,7 @@ def test_nothing_to_learn_from(series: list[float]) -> None:
     assert 0.0 <= calibration.autocorrelation(series) <= 0.98
     assert calibration.long_run_factor(series) == 1.0
     assert calibration.fences(series) is None
-    assert calibrate_gauge(series, series).fence_low is None
+    assert calibrate_gauge(series, series)[0].fence_low is None
     assert calibrate_counts(np.zeros((0, 2)), np.zeros((0, 2))).points == 0
 
 
@@ -108,12 +108,14 @@ def test_gauge_fences_and_scale() -> None:
     stable = rng.lognormal(0, 0.05, 400)
     canary = stable * rng.lognormal(0, 0.1, 400)
     canary[::50] *= 100  # spikes
-    found = calibrate_gauge(canary, stable)
+    found, differences = calibrate_gauge(canary, stable)
     assert found.log_ratio
+    assert differences == pytest.approx(np.log(canary / stable))
     assert found.fence_high is not None
     assert 0.2 < found.fence_high < 0.4  # three times 0.1
     assert 0.05 < found.scale < 0.15
-    assert not calibrate_gauge(canary - 5, stable).log_ratio
+    assert not calibrate_gauge(canary - 5, stable)[0].log_ratio
+    assert not calibrate_gauge(canary, stable, ratios=False)[0].log_ratio
 
 
 def test_pod_offsets_become_a_floor() -> None:

@@ -16,6 +16,7 @@ from analysis_service.core.statistics.mixture import distances
 from analysis_service.core.statistics.outlook_counts import at_most, outlook_counts, outlook_objective
 from analysis_service.core.statistics.outlook_gauge import Noise, noise_of_history, outlook_gauge
 from analysis_service.core.statistics.outlook_histogram import outlook_histogram
+from analysis_service.core.statistics.placebo import calibrate_gauge_pair
 from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 from analysis_service.core.statistics.registry import families
 from analysis_service.core.statistics.verdict import VerdictState, step
@@ -79,6 +80,30 @@ def test_gauges_end_as_foretold(sd: float, margin: float) -> None:
     assert found.smallest_effect is not None
     assert found.chance_inconclusive == pytest.approx(ended(plan, gauge(sd), 100)[""], abs=0.12)
     assert ended(plan, gauge(sd, found.smallest_effect), 100)["fail"] == pytest.approx(0.8, abs=0.12)
+
+
+def test_harm_in_the_middle_is_foretold() -> None:
+    """Two levels: the look-back chooses closer fences; less than a fifth is found in 60 looks, and little passes."""
+
+    def level(rng: np.random.Generator) -> float:
+        return float(rng.choice([1.0, 8.0]) * math.exp(0.03 * rng.normal()))
+
+    rng = np.random.default_rng(3)
+    back = [[level(rng) for _ in range(360)] for _ in range(2)]
+    known = calibrate_gauge_pair(back[0], back[1], Margin(relative=0.2))
+    assert known.harm is not None
+    plan = replace(GAUGE, margin=Margin(relative=0.2), fail_at="noharm", calibration=known)
+    noise, without = (noise_of_history(one, log_ratio=True) for one in (known, replace(known, harm=None)))
+    assert noise is not None
+    assert without is not None
+    found, blind = (outlook_gauge(plan, looks=60, noise=one) for one in (noise, without))
+    assert found.smallest_effect is not None
+    assert found.smallest_effect < 1.2 < (blind.smallest_effect or math.inf)
+    effect = found.smallest_effect
+    assert ended(plan, lambda rng: (Gauge(effect * level(rng)), Gauge(level(rng))), 100)["fail"] == pytest.approx(
+        0.8, abs=0.12
+    )
+    assert found.chance_inconclusive == blind.chance_inconclusive > 0.8
 
 
 def test_a_gauge_without_history_may_be_unable_to_fail() -> None:

@@ -62,10 +62,11 @@ def test_fences_never_hide_harm(fail_at: FailAt, effect: float, outcome: str) ->
     def level(size: int) -> np.ndarray:
         return 100 * np.exp(0.01 * rng.normal(size=size))
 
-    found = calibrate_gauge_pair(level(360), level(360))
+    margin = Margin(relative=0.2)
+    found = calibrate_gauge_pair(level(360), level(360), margin)
     assert found.fence_high is not None
     assert found.fence_high < np.log(1.2)
-    plan = Plan("sequential-t", Margin(relative=0.2), fail_at=fail_at, planned_looks=60, calibration=found)
+    plan = Plan("sequential-t", margin, fail_at=fail_at, planned_looks=60, calibration=found)
     assert verdict_of(plan, (effect * level(60)).tolist(), level(60).tolist()).outcome == outcome
 
 
