@@ -123,7 +123,7 @@ class _Gauges(_Judge):
         self.state.add(canary, stable)
         if self.state.all.used < 2:
             return np.zeros_like(canary), np.zeros_like(canary)
-        return self.state.harm(self.null), self.state.safety(self.margin)
+        return self.state.harm(beyond=self.beyond), self.state.safety()
 
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         self.state.keep(chosen)

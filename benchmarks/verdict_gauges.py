@@ -18,6 +18,7 @@ from analysis_service.core.statistics.gauge_series import (
     worth_of_first,
 )
 from analysis_service.core.statistics.plan import Calibration, Plan
+from analysis_service.core.statistics.shown import at_least, moved
 from analysis_service.core.statistics.starts import log_weight, surplus
 from analysis_service.core.statistics.t_evidence import FLOOR_SHARE, MIDDLE
 from analysis_service.core.statistics.t_mixture import G2
@@ -142,6 +143,9 @@ class Both:
                 folds[k], floors[k] = closer(c.harm), c.harm.noise_floor
                 priors[k] = prior_within(c.harm, c.points, planned)[1]
         self.middle = Gauges(planned, folds, priors, floors)
+        assert plan.margin.relative is not None
+        margin = math.log1p(plan.margin.relative)
+        self.margin = np.array([[at(c.shown, margin) for c in calibrations] for at in (moved, at_least)])
 
     def add(self, canary: Array, stable: Array) -> None:
         self.all.add(canary, stable)
@@ -150,22 +154,23 @@ class Both:
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         self.all.keep(chosen)
         self.middle.keep(chosen)
-        self.closer = self.closer[chosen]
+        self.closer, self.margin = self.closer[chosen], self.margin[:, chosen]
 
-    def harm(self, null: float) -> Array:
-        """null: 0, or the margin, of which the middle does not speak."""
+    def harm(self, *, beyond: bool) -> Array:
+        """beyond: the margin, of which the middle does not speak."""
         spent = self._spent()
         limit = -math.log(self.level) - spent
-        if null:
-            return self.all.log_e(null + self.all.floor, 1, restarted=True, limit=limit) + spent
+        if beyond:
+            return self.all.log_e(self.margin[0] + self.all.floor, 1, restarted=True, limit=limit) + spent
         more = np.where(self.closer, math.log(MIDDLE), 0.0)
         found = more + self.middle.log_e(self.middle.floor, 1, restarted=True, limit=limit - more)
         rest = math.log1p(-MIDDLE) + self.all.log_e(self.all.floor, 1, restarted=False)
         return np.where(self.closer, np.logaddexp(found, rest), found) + spent
 
-    def safety(self, margin: float) -> Array:
+    def safety(self) -> Array:
         spent = self._spent()
-        return self.all.log_e(margin - self.all.floor, -1, restarted=False, limit=-math.log(self.level) - spent) + spent
+        null, limit = self.margin[1] - self.all.floor, -math.log(self.level) - spent
+        return self.all.log_e(null, -1, restarted=False, limit=limit) + spent
 
     def _spent(self) -> Array:
         return np.where((self.all.floor > 0) | (self.middle.floor > 0), math.log1p(-FLOOR_SHARE), 0.0)

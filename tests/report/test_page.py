@@ -287,7 +287,7 @@ def test_an_early_onset_has_one_estimate(full: Story) -> None:
         assert not any("newest band" in chart.note for chart in metric.charts)
 
 
-@pytest.mark.parametrize("within", [None, Within(fence=0.05, scale=0.03, shifts=(0.05,), means=(0.04,))])
+@pytest.mark.parametrize("within", [None, Within(fence=0.05, scale=0.03)])
 def test_where_harm_is_looked_for_is_told(compared: Make, new_run: Make, within: Within | None) -> None:
     known = Calibration(points=360, scale=0.1, lag_one=0.0, log_ratio=True, noise_floor=0.1, harm=within)
     facts = facts_of(story_of(new_run, compared("cpu", "gauge", 20, known=known)))

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .plan import Calibration
+from .plan import Calibration, Margin, room_of
 
 Array = NDArray[np.float64]
 
@@ -220,11 +220,12 @@ def calibrate_scores(scores: Array, expected: Array, memory: float = 0.0) -> Cal
 
 
 def calibrate_gauge(
-    canary: ArrayLike, stable: ArrayLike, *, floor: float = 0.0, ratios: bool = True
+    canary: ArrayLike, stable: ArrayLike, margin: Margin, *, floor: float = 0.0
 ) -> tuple[Calibration, Array]:
     """(calibration, differences) of a placebo pair of a gauge, shape (L,) each, equal times.
 
-    floor: see `noise_floor`, in the differences' unit. ratios: differences are log ratios when every value is positive.
+    floor: see `noise_floor`, in the differences' unit. margin: of the comparison: differences are log ratios when it
+    can be told of them and every value is positive, and its size is the room that a run leaves beyond the fences.
     The differences are those of the intervals that both have, as they were: not winsorised.
     """
     c, s = np.asarray(canary, float).ravel(), np.asarray(stable, float).ravel()
@@ -234,10 +235,13 @@ def calibrate_gauge(
     c, s = c[keep], s[keep]
     if len(c) == 0:
         return Calibration(), c
-    log_ratio = ratios and bool((c > 0).all() and (s > 0).all())
+    log_ratio = margin.of_ratios and bool((c > 0).all() and (s > 0).all())
     differences = np.log(c / s) if log_ratio else c - s
-    limits = fences(differences)
-    clipped = np.clip(differences, *limits) if limits else differences
+    limits, baseline = fences(differences), float(np.median(s))
+    clipped = differences
+    if limits:
+        room = room_of(margin, baseline, log_ratio=log_ratio)
+        clipped = np.clip(differences, limits[0] - room, limits[1] + room)
     found = Calibration(
         points=len(c),
         autocorrelation=autocorrelation(clipped),
@@ -248,6 +252,6 @@ def calibrate_gauge(
         log_ratio=log_ratio,
         scale=float(clipped.std()),
         lag_one=acf(clipped, 1)[1],
-        baseline=float(np.median(s)),
+        baseline=baseline,
     )
     return found, differences

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .calibration import FALLBACK_AUTOCORRELATION, LONGEST_MEMORY, prewhitened_deviation
-from .plan import MAX_LOG_RATIO, Calibration, Plan, Within
+from .plan import Calibration, Plan, Within, room_of
 from .starts import log_weight, surplus
 
 Array = NDArray[np.float64]
@@ -46,17 +46,6 @@ def _whitening(calibration: Calibration | None) -> float:
     return calibration.autocorrelation if calibration is not None and calibration.sufficient else 0.0
 
 
-def room_of(plan: Plan, baseline: float | None, *, log_ratio: bool) -> float:
-    """How far harm of the size of the margin may move a difference, on its own scale.
-
-    Fences that are closer than the margin would clip every harm to less than it, and then pass it.
-    """
-    relative, absolute = plan.margin.relative, plan.margin.absolute
-    if log_ratio:
-        return min(-math.log1p(-relative) if relative < 1 else MAX_LOG_RATIO, MAX_LOG_RATIO) if relative else 0.0
-    return max(relative or 0.0, 0.0) * abs(baseline or 0.0) + max(absolute or 0.0, 0.0)
-
-
 class Fold(msgspec.Struct, frozen=True):
     """How differences are folded: within which fences, and with which AR(1) parameter they are prewhitened."""
 
@@ -71,7 +60,7 @@ def usual(plan: Plan, *, log_ratio: bool) -> Fold:
     phi = _whitening(calibration)
     if calibration is None or calibration.log_ratio != log_ratio:
         return Fold(phi=phi)
-    room = room_of(plan, calibration.baseline, log_ratio=log_ratio)
+    room = room_of(plan.margin, calibration.baseline, log_ratio=log_ratio)
     low, high = calibration.fence_low, calibration.fence_high
     return Fold(-math.inf if low is None else low - room, math.inf if high is None else high + room, phi)
 

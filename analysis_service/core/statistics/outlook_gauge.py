@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from . import last_look, t_test
 from .calibration import LONGEST_MEMORY, prewhitened_deviation
-from .closer import moved
 from .crossing import at_end, crossing, smallest
 from .gauge_series import prior_points, worth_of_first
 from .outlook import Outlook, found_first, looks_wanted
 from .outlook_counts import ONCE
-from .plan import MAX_LOG_RATIO, Calibration, Plan, Within, harm_sign
+from .plan import MAX_LOG_RATIO, Calibration, Plan, Shown, Within, harm_sign
+from .shown import at_least, moved
 from .starts import FIRST
 from .t_evidence import MIDDLE
 from .t_mixture import G2
@@ -39,6 +39,7 @@ class Noise(msgspec.Struct, frozen=True):
     floor: float = 0.0
     known: bool = False
     middle: Within | None = None  # where harm is looked for
+    shown: Shown | None = None  # of a shift
     first: float = 1.0  # looks that the first one counts for
 
 
@@ -55,8 +56,9 @@ def noise_of_history(calibration: Calibration, *, log_ratio: bool) -> Noise | No
         deviation, floor = deviation * abs(baseline), 0.0
     known = calibration.lag_one is not None and calibration.log_ratio == log_ratio
     first = worth_of_first(calibration.autocorrelation)
-    middle = calibration.harm if calibration.log_ratio == log_ratio else None
-    return Noise(deviation, 1.0, log_ratio, baseline, floor, known=known, first=first, middle=middle)
+    noise = Noise(deviation, 1.0, log_ratio, baseline, floor, known=known, first=first)
+    same = calibration.log_ratio == log_ratio
+    return replace(noise, middle=calibration.harm, shown=calibration.shown) if same else noise
 
 
 def noise_of_run(plan: Plan, state: TState) -> Noise | None:
@@ -98,7 +100,7 @@ class _Gauge:
     def start(self) -> float:
         """Beyond what harm is harm."""
         margin = _margin(self.plan, self.noise, harm_sign(self.plan.direction))
-        return self.noise.floor + (margin if self.plan.fail_at == "margin" else 0.0)
+        return self.noise.floor + (moved(self.noise.shown, margin) if self.plan.fail_at == "margin" else 0.0)
 
     def chance(
         self,
@@ -134,10 +136,11 @@ class _Gauge:
         alpha = self.plan.alpha / 2 if self.plan.direction == "either" else self.plan.alpha
         weight, within = FIRST if self.plan.restarts else 1.0, self.noise.middle
         if within is None or self.plan.fail_at == "margin" or self.plan.test in ONCE:
-            return self.chance(looks, effect - self.start, alpha, weight, of=of)
-        found = moved(within, effect) - within.noise_floor
+            return self.chance(looks, moved(self.noise.shown, effect) - self.start, alpha, weight, of=of)
+        found = moved(within.shown, effect) - within.noise_floor
         middle = self.chance(looks, found, alpha * MIDDLE, weight, of=of, noise=_middle(self.noise, within))
-        return max(middle, self.chance(looks, effect - self.start, alpha * (1.0 - MIDDLE), 1.0, of=of))
+        usual = moved(self.noise.shown, effect) - self.start
+        return max(middle, self.chance(looks, usual, alpha * (1.0 - MIDDLE), 1.0, of=of))
 
     def passes(self, looks: int, effect: float = 0.0) -> float:
         """The chance to pass, when the arms are alike or the canary is worse by this much."""
@@ -145,8 +148,9 @@ class _Gauge:
         both = plan.direction == "either" or plan.test == "tost"
         chances = []
         for way in (sign, -sign) if both else (sign,):
-            room = _margin(plan, self.noise, way) - self.noise.floor
-            gap = room - effect if way == sign else room + effect
+            room = at_least(self.noise.shown, _margin(plan, self.noise, way)) - self.noise.floor
+            worse = moved(self.noise.shown, effect)
+            gap = room - worse if way == sign else room + worse
             chances.append(self.chance(looks, gap, plan.beta, 1.0) if room > 0 else 0.0)
         return max(sum(chances) - len(chances) + 1.0, 0.0)
 

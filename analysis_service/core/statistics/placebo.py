@@ -25,7 +25,8 @@ from .histogram import common_edges, rebin
 from .histogram_calibration import calibrate_histograms
 from .looks import Counts, Gauge, Histogram
 from .placebo_runs import Pair, Row, allowing
-from .plan import Calibration, Margin, Plan, Repeats
+from .plan import Calibration, Margin, Plan, Repeats, room_of
+from .shown import within_usual
 from .wandering import block_factor, lasting_offset, longer, memory_of
 
 Array = NDArray[np.float64]
@@ -49,17 +50,20 @@ def calibrate_gauge_pair(canary: ArrayLike, stable: ArrayLike, margin: Margin, *
     unit.
     """
     found, differences = _gauge_pair(canary, stable, margin, floor)
-    return replace(found, harm=closest(found, [differences], margin)) if found.sufficient else found
+    if not found.sufficient:
+        return found
+    return replace(found, harm=closest(found, [differences], margin), shown=within_usual(found, [differences], margin))
 
 
 def _gauge_pair(canary: ArrayLike, stable: ArrayLike, margin: Margin, floor: float = 0.0) -> tuple[Calibration, Array]:
     """All but the middle, and the differences as they were."""
-    found, differences = calibrate_gauge(canary, stable, floor=floor, ratios=margin.of_ratios)
+    found, differences = calibrate_gauge(canary, stable, margin, floor=floor)
     if not found.sufficient:
         return found, differences
     d = differences
     if found.fence_low is not None and found.fence_high is not None:
-        d = np.clip(d, found.fence_low, found.fence_high)
+        room = room_of(margin, found.baseline, log_ratio=found.log_ratio)
+        d = np.clip(d, found.fence_low - room, found.fence_high + room)
     phi = max(found.autocorrelation, memory_of(block_factor(d)))
     return replace(found, autocorrelation=phi, noise_floor=max(floor, lasting_offset(d, phi))), differences
 
@@ -84,6 +88,7 @@ def learn(pods: Sequence[Sequence[Row]], canary_pods: int, plan_with: Callable[[
         return found
     floor = _floor(pods, canary_pods, log_ratio=found.log_ratio)
     found = replace(found, noise_floor=max(found.noise_floor, floor))
+    found = replace(found, shown=within_usual(found, differences, plan.margin))
     if plan.fail_at == "noharm":
         found = replace(found, harm=closest(found, differences, plan.margin))
     found, _, hold = allowing(found, plan_with, pairs, _wider)

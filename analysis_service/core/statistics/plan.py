@@ -65,19 +65,26 @@ class Repeats(msgspec.Struct, frozen=True, omit_defaults=True):
     longest: int = 0
 
 
-class Within(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The middle of a gauge's differences, no further than `fence` from no change, and its noise (see `closer`).
+class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """By how much shifts of the differences, growing, move their mean within fences (see `shown`), in their unit.
 
-    Units are the differences'. means: by how much a shift of `shifts` moves the mean within, in the same order.
+    error: relative standard error of the look-back.
     """
+
+    shifts: tuple[float, ...]
+    means: tuple[float, ...]
+    error: float = 0.0
+
+
+class Within(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The middle of a gauge's differences, no further than `fence` from no change, and its noise (see `closer`)."""
 
     fence: float
     scale: float = 0.0  # standard deviation of one difference
     autocorrelation: float = 0.0  # as `Calibration` has it
     lag_one: float = 0.0
     noise_floor: float = 0.0
-    shifts: tuple[float, ...] = ()
-    means: tuple[float, ...] = ()
+    shown: Shown | None = None
 
 
 class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,6 +108,7 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     season: Season | None = None  # where the canary is compared with the past
     repeats: Repeats | None = None  # of an arm of the canary's shape, while it was alive (see `frozen`)
     harm: Within | None = None  # gauges: where harm shows best; None: within the usual fences
+    shown: Shown | None = None  # within the usual fences; None: whole
 
     @property
     def sufficient(self) -> bool:
@@ -142,6 +150,17 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
 def harm_sign(direction: Direction) -> int:
     """+1 when more is worse, -1 when less is worse ("either" is looked at from both sides)."""
     return -1 if direction == "decrease" else 1
+
+
+def room_of(margin: Margin, baseline: float | None, *, log_ratio: bool) -> float:
+    """How far harm of the size of the margin may move a difference, on its own scale.
+
+    Fences that are closer than the margin would clip every harm to less than it, and then pass it.
+    """
+    relative, absolute = margin.relative, margin.absolute
+    if log_ratio:
+        return min(-math.log1p(-relative) if relative < 1 else MAX_LOG_RATIO, MAX_LOG_RATIO) if relative else 0.0
+    return max(relative or 0.0, 0.0) * abs(baseline or 0.0) + max(absolute or 0.0, 0.0)
 
 
 def margin_log_ratio(plan: Plan, baseline: float | None, sign: int) -> float:

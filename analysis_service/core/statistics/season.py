@@ -21,6 +21,7 @@ from .frozen import most
 from .looks import ABSURD, Gauge
 from .placebo_runs import SHORTEST_RUN, USUAL_RUN, Pair, allowing
 from .plan import Calibration, Plan
+from .shown import within_usual
 from .wandering import block_factor, longer, memory_of
 
 Array = NDArray[np.float64]
@@ -86,7 +87,8 @@ def learn(days: Sequence[Day], run: Sequence[Day], plan_with: PlanWith) -> tuple
     size = max(plan.planned_looks or USUAL_RUN, SHORTEST_RUN)
     positive = all(value > 0 and figure > 0 for day in pairs for value, figure in day)
     log_ratio = positive and plan.margin.absolute is None
-    found = _calibration([_differences(day, log_ratio=log_ratio) for day in pairs], size)
+    differences = [_differences(day, log_ratio=log_ratio) for day in pairs]
+    found = _calibration(differences, size)
     absolute = _calibration([_differences(day, log_ratio=False) for day in pairs], size)
     found = replace(
         found,
@@ -94,6 +96,7 @@ def learn(days: Sequence[Day], run: Sequence[Day], plan_with: PlanWith) -> tuple
         baseline=median(figure for day in pairs for _, figure in day),
         repeats=most([[Gauge(value) if value is not None else None for value in day] for day in days]),
     )
+    found = replace(found, shown=within_usual(found, differences, plan.margin))
     if not found.sufficient or periods(run) < WANTED:
         return _unsure(found), absolute.noise_floor
     rows: list[list[Pair]] = [[(Gauge(value), Gauge(figure)) for value, figure in day] for day in pairs]

@@ -9,11 +9,11 @@ import math
 from dataclasses import dataclass
 
 from . import last_look
-from .closer import moved
 from .gauge_series import FEWEST, Series, Sums, Whole, alone, prior, prior_within, sums, whole
 from .mixture import log_add
-from .plan import Plan, Within, harm_sign
+from .plan import Plan, Shown, Within, harm_sign
 from .roots import confidence_limit
+from .shown import at_least, moved, unmoved
 from .t_mixture import log_e, log_e_first, mixed
 
 FLOOR_SHARE = 0.2  # of alpha and of beta goes to the noise floor's own error
@@ -114,19 +114,21 @@ def weigh(
     interval: bool,
 ) -> Found:
     """margins: tolerated towards harm, and the other way (for "either"); infinite where unknown or unlimited."""
-    sign, margin = harm_sign(plan.direction), margins[0]
+    sign, calibration = harm_sign(plan.direction), plan.calibration
+    same = calibration is not None and calibration.log_ratio == log_ratio
+    shown = calibration.shown if calibration is not None and same else None
+    margin = _seen(shown, margins[0])
     mean, sd = _mean_and_deviation(series, resolution)
-    found = Found(mean)
+    found = Found(unmoved(shown, mean))
     if resolution <= 0.0:  # nothing has changed yet, in either arm: a look-back's noise is not that of a frozen value
         return found
     if sd > 0:
-        gaps = (sign * mean - floor, sign * mean - margin - floor, margin - floor - sign * mean)
+        gaps = (sign * mean - floor, sign * mean - margin[0] - floor, margin[1] - floor - sign * mean)
         found.rates = (_rate(gaps[0] / sd, discount), _rate(gaps[1] / sd, discount), _rate(gaps[2] / sd, discount))
     if series.n < FEWEST:
         return found
     told = interval or plan.fail_at == "margin"  # evidence beyond the margin is asked for
-    calibration, bet, floors = plan.calibration, _bet(plan, used), (floor, floor)
-    same = calibration is not None and calibration.log_ratio == log_ratio
+    bet, floors = _bet(plan, used), (floor, floor)
     before = prior(calibration, plan.planned_looks) if same else (0.0, 0.0)
     if middle is None or told:
         whitened = calibration is not None and calibration.sufficient
@@ -146,13 +148,19 @@ def weigh(
     limits = _limit(plan, plan.alpha) - spent, -math.log(plan.beta) - spent
     harm, beyond, safety, found.since = _logs(side, margin, floors, sign, limits, beyond=told)
     if plan.direction == "either":
-        down = _logs(side, margins[1], floors, -sign, limits, beyond=told)
+        down = _logs(side, _seen(shown, margins[1]), floors, -sign, limits, beyond=told)
         harm, beyond = _log_mean(harm, down[0]), _log_mean(beyond, down[1])
         safety = min(safety, down[2])
     found.logs = harm + spent, beyond + spent, safety + spent
     if interval and sd > 0:
-        found.lower, found.upper = _bounds(plan, side, middle, mean, sd / math.sqrt(max(series.weight * discount, 1.0)))
+        error = sd / math.sqrt(max(series.weight * discount, 1.0))
+        found.lower, found.upper = _bounds(plan, side, shown, middle, found.mean or 0.0, error)
     return found
+
+
+def _seen(shown: Shown | None, margin: float) -> tuple[float, float]:
+    """What a harm of the size of the margin moves the mean by, and what it does so at least."""
+    return (moved(shown, margin), at_least(shown, margin)) if math.isfinite(margin) else (margin, margin)
 
 
 def _mean_and_deviation(series: Series, resolution: float) -> tuple[float, float]:
@@ -173,7 +181,7 @@ def _limit(plan: Plan, level: float) -> float:
 
 def _logs(
     side: _Side,
-    margin: float,
+    margin: tuple[float, float],
     floors: tuple[float, float],
     sign: int,
     limits: tuple[float, float],
@@ -182,19 +190,20 @@ def _logs(
 ) -> tuple[float, float, float, int]:
     """Log e-values against no change, within the margin, and at or beyond it; and the look the first speaks from.
 
-    floors: of all looks' differences and in their middle. limits: the log e-values that decide, on harm and on safety.
+    margin: see `_seen`. floors: of all looks' differences and in their middle. limits: the log e-values that decide,
+    on harm and on safety.
     beyond: whether the second is asked for (0).
     """
     floor = floors[0]
-    known = math.isfinite(margin)
-    farther = (sign * (margin + floor),) if known and beyond else ()
+    known = math.isfinite(margin[0])
+    farther = (sign * (margin[0] + floor),) if known and beyond else ()
     if side.middle is None:  # both at once
         found, since = side.every((sign * floor, *farther), sign, limits[0])
         harm, more = found[0], found[1:]
     else:
         harm, since = side.harm(sign * floor, sign * floors[1], sign, limits[0])
         more = side.every(farther, sign, limits[0])[0] if farther else []
-    safety = side.whole(sign * (margin - floor), -sign, limits[1]) if known else 0.0
+    safety = side.whole(sign * (margin[1] - floor), -sign, limits[1]) if known else 0.0
     return harm, more[0] if more else 0.0, safety, since
 
 
@@ -208,9 +217,9 @@ def _rate(gap: float, discount: float) -> float:
 
 
 def _bounds(
-    plan: Plan, side: _Side, middle: Middle | None, mean: float, error: float
+    plan: Plan, side: _Side, shown: Shown | None, middle: Middle | None, guess: float, error: float
 ) -> tuple[float | None, float | None]:
-    """Where the e-values that decide fall to their limit. error: standard error of the mean, to begin with."""
+    """Where the e-values that decide fall to their limit. guess, error: of the shift, to begin with."""
     sign, threshold = harm_sign(plan.direction), _limit(plan, plan.alpha)
 
     def end(direction: int) -> float | None:
@@ -218,11 +227,11 @@ def _bounds(
 
         def excess(null: float) -> float:
             if not restarted:
-                return side.whole(null, direction, threshold) - threshold
-            within = moved(middle.within, null) if middle is not None else null
-            return side.harm(null, within, direction, threshold)[0] - threshold
+                return side.whole(moved(shown, null), direction, threshold) - threshold
+            within = moved(middle.within.shown, null) if middle is not None else null
+            return side.harm(moved(shown, null), within, direction, threshold)[0] - threshold
 
-        found = confidence_limit(excess, direction, mean, 3.0 * error, 3e4 * error)
+        found = confidence_limit(excess, direction, guess, 3.0 * error, 3e4 * error)
         return found if math.isfinite(found) else None
 
     return end(1), end(-1)

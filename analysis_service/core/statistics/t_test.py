@@ -28,6 +28,7 @@ from .evidence import FLOOR_FILLS_MARGIN, Evidence
 from .gauge_series import Series, closer, discount_of, extend, memory, usual
 from .looks import Look, usable_gauge
 from .plan import MAX_LOG_RATIO, Plan, harm_sign
+from .shown import at_least
 from .t_evidence import Found, Middle, weigh
 from .t_mixture import interval_radius
 
@@ -123,9 +124,11 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
     baseline = calibration.baseline if calibration is not None and calibration.baseline is not None else stable
     margin = _margin(plan, baseline, sign, log_ratio=log_ratio)
     phi, discount = autocorrelation(plan, series)
-    floor = calibration.noise_floor if calibration is not None and calibration.log_ratio == log_ratio else 0.0
+    floor, seen = 0.0, margin
+    if calibration is not None and calibration.log_ratio == log_ratio:
+        floor, seen = calibration.noise_floor, at_least(calibration.shown, margin)
     flags = state.flags
-    if floor >= margin > 0.0:
+    if floor >= seen > 0.0:
         flags = (*flags, FLOOR_FILLS_MARGIN)
     found, middle = Found(), None
     if state.used and series.n >= 1:

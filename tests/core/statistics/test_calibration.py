@@ -7,6 +7,7 @@ import pytest
 
 from analysis_service.core.statistics import calibration
 from analysis_service.core.statistics.calibration import calibrate_counts, calibrate_gauge
+from analysis_service.core.statistics.plan import Margin
 
 
 def ar1(phi: float, n: int, seed: int = 1) -> np.ndarray:
@@ -34,7 +35,7 @@ def test_nothing_to_learn_from(series: list[float]) -> None:
     assert 0.0 <= calibration.autocorrelation(series) <= 0.98
     assert calibration.long_run_factor(series) == 1.0
     assert calibration.fences(series) is None
-    assert calibrate_gauge(series, series)[0].fence_low is None
+    assert calibrate_gauge(series, series, Margin(relative=0.2))[0].fence_low is None
     assert calibrate_counts(np.zeros((0, 2)), np.zeros((0, 2))).points == 0
 
 
@@ -108,14 +109,14 @@ def test_gauge_fences_and_scale() -> None:
     stable = rng.lognormal(0, 0.05, 400)
     canary = stable * rng.lognormal(0, 0.1, 400)
     canary[::50] *= 100  # spikes
-    found, differences = calibrate_gauge(canary, stable)
+    found, differences = calibrate_gauge(canary, stable, Margin(relative=0.2))
     assert found.log_ratio
     assert differences == pytest.approx(np.log(canary / stable))
     assert found.fence_high is not None
     assert 0.2 < found.fence_high < 0.4  # three times 0.1
     assert 0.05 < found.scale < 0.15
-    assert not calibrate_gauge(canary - 5, stable)[0].log_ratio
-    assert not calibrate_gauge(canary, stable, ratios=False)[0].log_ratio
+    assert not calibrate_gauge(canary - 5, stable, Margin(relative=0.2))[0].log_ratio
+    assert not calibrate_gauge(canary, stable, Margin(absolute=0.1))[0].log_ratio
 
 
 def test_pod_offsets_become_a_floor() -> None:
