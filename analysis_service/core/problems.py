@@ -12,6 +12,7 @@ from typing import Any
 
 from analysis_service.core import limits
 from analysis_service.core.arguments import provider_names
+from analysis_service.core.compare.spec import comparison_of
 from analysis_service.core.model import DryRunRule, IntOrText, Metric, RetentionRule, Template
 from analysis_service.core.problem import MAX_METRICS, Problem, Severity, echo
 from analysis_service.core.provider_problems import provider_findings
@@ -63,9 +64,10 @@ def problems(template: Template, *, strict: bool = False, gate: bool = False, ba
     for index, metric in enumerate(template.metrics[:MAX_METRICS]):
         path = f"{base}.metrics[{index}]"
         found += _metric_findings(metric, path)
-        if gate and _endless(metric):
-            text, hint = f"metric '{echo(metric.name)}' never ends", "Set count, or run it in the background."
-            found.append(("RunsForever", f"{path}.count", text, hint))
+        if gate and (field := _endless(metric)):
+            text, hint = f"metric '{echo(metric.name)}' never ends", f"Set {field}, or run it in the background."
+            where = f"{path}.count" if field == "count" else f"{path}.provider.compare.{field}"
+            found.append(("RunsForever", where, text, hint))
     return [
         Problem(code, path, text, hint=hint, severity=severity(code, strict=strict)) for code, path, text, hint in found
     ]
@@ -268,10 +270,13 @@ def _judged_by_conditions(kinds: Sequence[str]) -> bool:
     return any(kind in PROVIDERS and kind not in _DECIDES_ITSELF for kind in kinds)
 
 
-def _endless(metric: Metric) -> bool:
-    """Whether only a failure could end the metric; a comparison ends at its maxDuration."""
-    kinds = provider_names(metric.provider)
-    return limits.effective_count(metric) is None and not _open(metric.count) and "compare" not in kinds
+def _endless(metric: Metric) -> str:
+    """The field without which only a failure could end the metric; "" if it ends. A comparison has its maxDuration."""
+    comparison = comparison_of(metric.provider)
+    if comparison is not None:
+        return "maxDuration" if comparison.get("until") == "terminated" and not comparison.get("maxDuration") else ""
+    endless = limits.effective_count(metric) is None and not _open(metric.count)
+    return "count" if endless else ""
 
 
 def _open(value: IntOrText | None) -> bool:

@@ -380,6 +380,21 @@ def test_a_gate_must_end() -> None:
     assert not found(template(metric(interval="1m", count="{{args.n}}")), "RunsForever", gate=True)
 
 
+@pytest.mark.parametrize("plugin", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "endless"),
+    [({"maxDuration": "10m"}, False), ({"until": "terminated"}, True),
+     ({"until": "terminated", "maxDuration": "10m"}, False)],
+)  # fmt: skip
+def test_a_comparison_in_a_gate_must_end(fields: dict[str, Any], endless: bool, plugin: bool) -> None:
+    """Until it is terminated, without a maxDuration: nobody who waits would ever be told."""
+    provider: dict[str, Any] = {"compare": fields}
+    subject = template(metric(interval="1m", provider={"plugin": provider} if plugin else provider))
+    wrong = found(subject, "RunsForever", gate=True)
+    assert [p.path.rsplit(".", 1)[1] for p in wrong] == ["maxDuration"] * endless
+    assert not found(subject, "RunsForever")
+
+
 def compare(**fields: Any) -> Metric:
     arms = {"canary": {"v": "a"}, "stable": {"v": "b"}}
     spec = {"arms": arms, "gauge": {"scrape": {"targets": ["http://{{arm.v}}"], "query": "q"}}}
