@@ -551,7 +551,7 @@ async def test_every_test_decides_and_a_restart_at_every_look_changes_nothing(
     setup = setup_of(run)
     replayed = [fold.stored(fold.look_of(look), told) for look, told in fold.replay(setup, looks)]
     assert replayed == looks
-    state = fold.rebuild(setup, looks)
+    *_, (state, _) = fold.rebuilding(setup, looks)
     assert state.verdict.outcome == {HARM: "fail", SAFE: "pass", OPEN: ""}[phase]
 
 

@@ -3,7 +3,7 @@
     state = begin(setup)
     state, told = step(setup, state, look)          # for every look that was not missed
 
-`rebuild` gives the state after stored looks without weighing the evidence again; `replay` weighs it all, and gives
+`rebuilding` gives the states after stored looks without weighing the evidence again; `replay` weighs it all, and gives
 the same verdict as it was given live. Nothing here reads a clock or draws a random number.
 """
 
@@ -142,7 +142,7 @@ def shortened(setup: Setup, state: State) -> State:
 
 
 def is_whole(setup: Setup, state: State) -> bool:
-    """Whether `state` can be judged; if not, `rebuild` gives one that can."""
+    """Whether `state` can be judged; if not, `rebuilding` gives one that can."""
     return not setup.spec.once or state.test.whole
 
 
@@ -166,16 +166,8 @@ def _assessed(setup: Setup, state: State) -> Evidence:
     return family_of(setup).assess(plan, state.test)
 
 
-def rebuild(setup: Setup, stored: Iterable[StoredLook]) -> State:
-    """The state after these looks. The verdicts are taken as stored, so that only sums are computed again."""
-    state = begin(setup)
-    for state, _ in rebuilding(setup, stored):  # noqa: B007
-        pass
-    return state
-
-
 def rebuilding(setup: Setup, stored: Iterable[StoredLook]) -> Iterator[tuple[State, Look]]:
-    """The state after each of these looks, as `rebuild` has it."""
+    """The state after each of these looks. The verdicts are taken as stored: only sums are computed again."""
     state = begin(setup)
     for kept in stored:
         look = look_of(kept)

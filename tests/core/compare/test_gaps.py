@@ -104,7 +104,8 @@ def test_a_comparison_without_data_says_whose(shape: str, canary: Any, stable: A
     assert said.lower() in stopped.reason.lower()
     # and a restart remembers it
     assert found.look is not None
-    assert state.rebuild(setup, [found.look]).gaps == dict.fromkeys(folded.gaps, 1)
+    ((again, _),) = state.rebuilding(setup, [found.look])
+    assert again.gaps == dict.fromkeys(folded.gaps, 1)
 
 
 @pytest.mark.parametrize(
