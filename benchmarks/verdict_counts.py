@@ -132,10 +132,22 @@ class Counts:
             total = np.logaddexp(total, _log_sum(gain.reshape(len(gain), -1)))
         return whole, total
 
-    def betting(self, null: float, sign: int, temper: Array, level: float) -> NDArray[np.bool_]:
-        """Whether the test of fixed size rejects, were this the last look, shape (R,). level: one-sided, of the bet."""
-        x, n = self.now[:, 0], self.events
-        mean = self.now[:, 1:] @ slope(null)
+    def betting(
+        self,
+        null: float,
+        sign: int,
+        temper: Array,
+        level: float,
+        *,
+        trials: Array | None = None,
+        least: Array | float = 0.0,
+    ) -> NDArray[np.bool_]:
+        """Whether the test of fixed size rejects, were this the last look, shape (R,). level: one-sided, of the bet.
+
+        trials, least: as in `conditional.fold`, shape (R,); as many as there were events, where they are not given.
+        """
+        x, n = self.now[:, 0] - least, self.events if trials is None else trials
+        mean = self.now[:, 1:] @ slope(null) - least
         far = (mean > 0.0) & (mean < n) & (sign * (x - mean) >= 1.0)
         share = np.divide(mean, n, out=np.full_like(mean, 0.5), where=far)
         if sign < 0:

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
+from analysis_service.core.statistics import last_counts
 from analysis_service.core.statistics.histogram import BEYOND, SLOTS
-from analysis_service.core.statistics.plan import Calibration
+from analysis_service.core.statistics.plan import Calibration, Plan
 from benchmarks.verdict_counts import Counts
 
 Array = NDArray[np.float64]
 
 QUANTILES = (0.5, 0.95, 0.99)
+BETA = 0.05
 
 
 class Histograms:
@@ -35,6 +38,7 @@ class Histograms:
     ) -> None:
         self.edges, self.factor = np.array(edges), factor
         self.planned = planned
+        self.part = last_counts.parts(Plan("sequential-histogram", planned_looks=planned))[1]
         below = np.cumsum(first, axis=1)[:, :-1]
         self.mirrored = 1.0 - below / first.sum(axis=1, keepdims=True) > 0.5  # (R, E)
         noise = [[one.at_edge(edge) for edge in edges] for one in calibrations]
@@ -44,6 +48,9 @@ class Histograms:
         self.order = self._groups(restarts=True)
         self.shifted: list[Counts] | None = None
         self.total = np.zeros_like(first)
+        self.trials = np.zeros(
+            (2, *self.mirrored.shape)
+        )  # of each edge against the margin, and how many must have been
         self.targets: NDArray[np.bool_] | None = None
 
     def _groups(self, *, restarts: bool) -> list[Counts]:
@@ -69,6 +76,7 @@ class Histograms:
                 rows = np.broadcast_to(chosen[:, None], self.mirrored.shape)[self.mirrored == mirrored]
                 group.keep(rows)
         self.mirrored, self.total = self.mirrored[chosen], self.total[chosen]
+        self.trials = self.trials[:, chosen]
         self.phi, self.sufficient, self.memory = self.phi[chosen], self.sufficient[chosen], self.memory[chosen]
         if self.targets is not None:
             self.targets = self.targets[chosen]
@@ -83,13 +91,37 @@ class Histograms:
         beyond: Array = counts.sum(axis=1, keepdims=True) - seen
         return beyond
 
+    def _beyond_shaped(self, counts: Array, values: Array) -> Array:
+        """The same by the shape of stable's totals so far: see `bucket_shape`."""
+        found = self._beyond(counts, values)
+        n = self.total.sum(axis=1)
+        above = n[:, None] - np.cumsum(self.total, axis=1)[:, :-1]  # at each edge
+        at = np.searchsorted(self.edges, values)  # the bucket that holds it
+        for j, (value, i) in enumerate(zip(values.tolist(), at.tolist(), strict=True)):
+            if i == 0 or value == self.edges[i]:
+                continue
+            low, high = float(self.edges[i - 1]), float(self.edges[i])
+            room = 0.5 / (n + 1.0)
+            from_, to = (np.clip(above[:, k] / n, room, 1.0 - room) for k in (i - 1, i))
+            part = math.log(value / low) / math.log(high / low)
+            score = -ndtri(from_) + part * (ndtri(from_) - ndtri(to))
+            told = (self.total[:, i] > 0.0) & (from_ > to)
+            even = (high - value) / (high - low)
+            share = np.where(told, (ndtr(-score) - to) / np.where(told, from_ - to, 1.0), even)
+            found[:, j] += counts[:, i] * (np.clip(share, 0.0, 1.0) - even)
+        return found
+
     def _feed(self, groups: list[Counts], canary: Array, stable: Array, factor: float) -> None:
         n_c, n_s = canary.sum(axis=1, keepdims=True), stable.sum(axis=1, keepdims=True)
-        x_c, x_s = self._beyond(canary, self.edges), self._beyond(stable, self.edges / factor)
+        x_c = self._beyond(canary, self.edges)
+        x_s = self._beyond(stable, self.edges) if factor == 1.0 else self._beyond_shaped(stable, self.edges / factor)
         x_c, x_s = np.where(self.mirrored, n_c - x_c, x_c), np.where(self.mirrored, n_s - x_s, x_s)
         n = n_c + n_s
         w = np.broadcast_to(n_c / n, x_c.shape)
         p = (x_c + x_s) / n
+        if factor != 1.0:
+            least = np.maximum(x_c + x_s - n_s, 0.0)
+            self.trials += np.stack((np.minimum(x_c + x_s, n_c) - least, least))
         residual, variance = x_c - w * (x_c + x_s), p * (1.0 - p) * n_c * n_s / n
         for mirrored, group in zip((False, True), groups, strict=True):
             rows = self.mirrored == mirrored
@@ -113,7 +145,8 @@ class Histograms:
         for q in QUANTILES:
             distance = np.where(inside, np.abs(odds - math.log((1 - q) / q)), np.inf)
             targets[np.arange(len(targets)), distance.argmin(axis=1)] = True
-        return targets & inside
+        chosen: NDArray[np.bool_] = targets & inside
+        return chosen
 
     def _spread(self, groups: list[Counts], null: float, sign: int, which: int) -> Array:
         found = np.zeros(self.mirrored.shape)
@@ -130,6 +163,20 @@ class Histograms:
     def safety(self) -> Array:
         if self.shifted is None or self.targets is None or self.shifted[0].used == 0:
             return np.zeros(len(self.total))
-        levels = self._spread(self.shifted, 0.0, -1, 0)
+        levels = self._spread(self.shifted, 0.0, -1, 0) + math.log1p(-self.part)
+        if self.part and self.order[0].used == self.planned:
+            levels = np.where(self._won(), np.logaddexp(levels, -math.log(BETA)), levels)
         least: Array = np.where(self.targets, levels, np.inf).min(axis=1)
         return np.where(self.targets.any(axis=1), least, 0.0)
+
+    def _won(self) -> NDArray[np.bool_]:
+        """(R, E) whether the bet on the last look is won, were it this one."""
+        assert self.shifted is not None
+        won: NDArray[np.bool_] = np.zeros(self.mirrored.shape, dtype=bool)
+        for mirrored, group, order in zip((False, True), self.shifted, self.order, strict=True):
+            rows = self.mirrored == mirrored
+            trials, least = self.trials[:, rows]
+            won[rows] = group.betting(
+                0.0, 1 if mirrored else -1, order.temper(), self.part * BETA, trials=trials, least=least
+            )
+        return won

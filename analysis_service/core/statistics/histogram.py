@@ -6,10 +6,11 @@ evidence is the mean over edges of these e-processes: a mean of e-processes is o
 a test of stochastic order, and sees tails and bodies alike.
 
 Against the margin (x(1+m), or m in the metric's unit) the canary's share beyond b is compared with stable's share
-beyond b/(1+m) (or b - m), interpolated linearly inside the bucket as Prometheus does; for safety the *least* evidence
-over the edges next to the wanted quantiles counts, since each must be shown harmless. Those edges are chosen from
-stable's first observations (BEYOND of them beyond the highest quantile expected), which then are no evidence against
-the margin. Harm either way is looked for from both sides, and must be ruled out on both.
+beyond b/(1+m) (or b - m), interpolated inside the bucket by the shape of what stable has shown before (`bucket_shape`);
+for safety the *least* evidence over the edges next to the wanted quantiles counts, since each must be shown harmless,
+and where the end is known each has a bet on the last look (`last_counts`). Those edges are chosen from stable's first
+observations (BEYOND of them beyond the highest quantile expected), which then are no evidence against the margin. Harm
+either way is looked for from both sides, and must be ruled out on both.
 
 Guarantee: exact per edge for independent observations against no change; calibrated against the margin, and where
 observations hang together: every edge is tempered by its own dispersion, the look-back's or the run's.
@@ -22,7 +23,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from . import conditional, rate_ratio
+from . import bucket_shape, conditional, last_counts, rate_ratio
 from .boundaries import beta_binomial_log_mixture, beta_binomial_precision
 from .conditional import CountState
 from .evidence import CHOOSING, Evidence, QuantileEstimate
@@ -59,6 +60,9 @@ class HistogramState(msgspec.Struct, frozen=True):
     targets: tuple[int, ...] = ()  # indices into `judged`: the edges that must be shown harmless
     frozen: bool = False  # targets are chosen
     flags: tuple[str, ...] = ()
+    last: tuple[
+        float, ...
+    ] = ()  # p-values of the bets on the last look, of each target towards harm, then of the others
 
 
 def start(plan: Plan) -> HistogramState:
@@ -78,8 +82,13 @@ def rebin(histogram: Histogram, edges: tuple[float, ...]) -> tuple[float, ...] |
     return tuple(counts)
 
 
-def _beyond(edges: tuple[float, ...], counts: tuple[float, ...], value: float) -> float:
-    """Observations above `value`, linear inside a bucket. The first bucket starts at 0 (or at its edge, if below)."""
+def _beyond(
+    edges: tuple[float, ...], counts: tuple[float, ...], value: float, shape: tuple[float, ...] | None = None
+) -> float:
+    """Observations above `value`. The first bucket starts at 0 (or at its edge, if below).
+
+    shape: counts so far, which say where in a bucket its observations lie; None: they lie evenly.
+    """
     above = 0.0
     for i in range(len(edges), -1, -1):
         low = edges[i - 1] if i > 0 else min(0.0, edges[0])
@@ -88,6 +97,8 @@ def _beyond(edges: tuple[float, ...], counts: tuple[float, ...], value: float) -
                 return counts[i] if value == low else 0.0
         elif value > low or i == 0:
             high = edges[i]
+            if shape is not None and value < high:
+                return above + counts[i] * bucket_shape.share_above(edges, shape, i, value)
             share = (high - value) / (high - low) if high > low else 1.0
             return above + counts[i] * min(max(share, 0.0), 1.0)
         above += counts[i]
@@ -110,6 +121,10 @@ def spread(edges: tuple[float, ...]) -> list[float]:
 
 
 def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
+    return _ended(plan, look, _with(plan, state, look))
+
+
+def _with(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
     canary, stable = usable_histogram(look.canary), usable_histogram(look.stable)
     if canary is None or stable is None:
         return _dropped(state, look)
@@ -135,10 +150,10 @@ def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
         beyond, opposite = item.shifted, item.opposite
         if judges_margin:
             to = _within(plan, item.edge, sign)
-            beyond = _fold(single, beyond, look.number, item, c, s, edges, to, n_c, n_s)
+            beyond = _fold(single, beyond, look.number, item, c, s, edges, to, n_c, n_s, state.stable)
             if plan.direction == "either":
                 to = _within(plan, item.edge, -sign)
-                opposite = _fold(single, opposite, look.number, item, c, s, edges, to, n_c, n_s)
+                opposite = _fold(single, opposite, look.number, item, c, s, edges, to, n_c, n_s, state.stable)
         after.append(EdgeState(item.edge, item.mirrored, order, beyond, opposite))
     total_c = tuple(a + b for a, b in zip(state.canary or (0.0,) * len(c), c, strict=True))
     total_s = tuple(a + b for a, b in zip(state.stable or (0.0,) * len(s), s, strict=True))
@@ -156,7 +171,37 @@ def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
         targets=targets,
         frozen=frozen,
         flags=state.flags + tuple(f for f in look.flags if f not in state.flags),
+        last=state.last,
     )
+
+
+def _ended(plan: Plan, look: Look, state: HistogramState) -> HistogramState:
+    """The state with this look in it, usable or not; at the planned last one with what the bets on it were worth."""
+    if state.last or not state.targets or not last_counts.is_last(plan, look) or not last_counts.parts(plan)[1]:
+        return state
+    chances = tuple(_p_value(plan, state.judged[i], way) for way in _ways(plan) for i in state.targets)
+    return msgspec.structs.replace(state, last=chances)
+
+
+def _p_value(plan: Plan, item: EdgeState, way: int) -> float:
+    """Of a canary at the margin in this direction, at one edge; 1 where nothing is known."""
+    state = item.shifted if way == harm_sign(plan.direction) else item.opposite
+    if state.trials <= 0.0:
+        return 1.0
+    mean = last_counts.mean_of(state.sums, 0.0) - state.least
+    away = way if item.mirrored else -way
+    temper = _dispersion(plan, item)
+    return last_counts.tail(state.x_c - state.least, state.trials, mean, away, temper)
+
+
+def _ways(plan: Plan) -> tuple[int, ...]:
+    sign = harm_sign(plan.direction)
+    return (sign, -sign) if plan.direction == "either" else (sign,)
+
+
+def _dispersion(plan: Plan, item: EdgeState) -> float:
+    calibration = plan.calibration
+    return conditional.dispersion(calibration.at_edge(item.edge) if calibration else None, item.order)
 
 
 def _within(plan: Plan, edge: float, sign: int) -> float:
@@ -182,12 +227,15 @@ def _fold(
     against: float,
     n_c: float,
     n_s: float,
+    shape: tuple[float, ...] | None = None,
 ) -> CountState:
-    x_c, x_s = _beyond(edges, c, item.edge), _beyond(edges, s, against)
+    """shape: stable's counts so far, for values inside a bucket."""
+    x_c, x_s = _beyond(edges, c, item.edge), _beyond(edges, s, against, shape)
     if item.mirrored:
         x_c, x_s = n_c - x_c, n_s - x_s
     n = n_c + n_s
     w = n_c / n
+    least = max(0.0, x_c + x_s - n_s)
     return conditional.fold(
         plan,
         state,
@@ -197,6 +245,7 @@ def _fold(
         partition=rate_ratio.partition(x_c + x_s, w),
         weighted=(x_c * n_s / n, x_s * n_c / n),
         residual=(x_c - w * (x_c + x_s), _variance(x_c, x_s, n_c, n_s)),
+        trials=(min(x_c + x_s, n_c) - least, least) if shape is not None else (0.0, 0.0),  # as in `odds_ratio`
         slots=SLOTS,
     )
 
@@ -245,7 +294,8 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
     )
     if not state.judged:
         return common
-    ways = (sign, -sign) if plan.direction == "either" else (sign,)
+    ways = _ways(plan)
+    part = last_counts.parts(plan)[1]
     share = math.log(len(ways))
     harm: list[float] = []
     beyond: list[float] = []
@@ -254,7 +304,7 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
     overall = _overall_dispersion(plan, state)
     since = 0
     for i, item in enumerate(state.judged):
-        temper = conditional.dispersion(calibration.at_edge(item.edge) if calibration else None, item.order)
+        temper = _dispersion(plan, item)
         value = -math.inf
         for way in ways:
             toward = -way if item.mirrored else way
@@ -262,10 +312,11 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
             value = log_add(value, logs.harm - share)
             margined = item.shifted if way == sign else item.opposite
             if margined.sums:
-                against = conditional.evaluate(margined, toward, 0.0, temper)
+                against = conditional.evaluate(margined, toward, 0.0, temper, (0.0, part))
                 beyond.append(against.harm)
                 if i in state.targets:
-                    safety.append(against.safety)
+                    p = state.last[ways.index(way) * len(state.targets) + state.targets.index(i)] if state.last else 1.0
+                    safety.append(last_counts.worth(against.safety, p, part, -math.log(plan.beta)))
         if value >= max(harm, default=-math.inf):
             since = logs.since
         harm.append(value)

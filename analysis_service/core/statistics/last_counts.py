@@ -103,6 +103,11 @@ def critical(trials: float, mean: float, sign: int, level: float, temper: float)
     return outside
 
 
+def mean_of(sums: bytes, null: float) -> float:
+    """The events that these sums, S at the nodes, expect at a log ratio."""
+    return float(np.frombuffer(sums, "<f8") @ _slope(null))
+
+
 def slope(point: float) -> Array:
     """(NODES,): values at the nodes @ this = the derivative at `point`."""
     at = interpolation(point + _STEP * np.array([-2.0, -1.0, 1.0, 2.0]))
@@ -128,9 +133,12 @@ def joined(log_e: float, end: bytes, null: float, sign: int, part: float, limit:
 
     end: a `row`; limit: the log e-value that decides.
     """
-    if part == 0.0 or p_value(np.frombuffer(end, "<f8"), null, sign) > _level(part, limit):
-        return log_e
-    return log_add(log_e, limit)
+    return worth(log_e, p_value(np.frombuffer(end, "<f8"), null, sign), part, limit)
+
+
+def worth(log_e: float, p: float, part: float, limit: float) -> float:
+    """log_e of the mixture, which has the rest of the weight, and of a bet that ended with this p-value together."""
+    return log_add(log_e, limit) if part > 0.0 and p <= _level(part, limit) else log_e
 
 
 def _level(part: float, limit: float) -> float:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from . import bucket_shape, last_counts
 from .crossing import POWER, Array, crossing, smallest
 from .histogram import BEYOND, EdgeState, HistogramState, update
 from .looks import Histogram, Look, usable_histogram
@@ -90,8 +91,7 @@ class _Edges:
     below: Array  # the share at or below
 
     def beyond(self, values: Array) -> Array:
-        found: Array = 1.0 - np.interp(values, self.values, self.below)
-        return found
+        return 1.0 - bucket_shape.below(values, self.values, self.below)
 
     def against(self, looks: float, canary: Array, stable: Array) -> Expected:
         """canary, stable: shares beyond each edge."""
@@ -119,7 +119,8 @@ class _Edges:
         if watched or harm < POWER:
             return harm
         early = self.finds(math.ceil(looks * self.plan.min_bake), effect)
-        return found_first(early, harm, self.passes(looks, harm_sign(self.plan.direction) * effect))
+        passed = self.passes(looks, harm_sign(self.plan.direction) * effect, ended=False)  # at the last, harm is first
+        return found_first(early, harm, passed)
 
     def finds(self, looks: float, effect: float) -> float:
         """At the edge that shows it best: the evidence is the mean over edges."""
@@ -135,27 +136,50 @@ class _Edges:
         stable = self.beyond(self.within(sign) if at_margin else self.judged)
         return max(self.chances(self.against(looks, canary, stable), sign, limit))
 
-    def passes(self, looks: float, log_ratio: float = 0.0) -> float:
-        """The chance that every wanted edge is shown harmless, of equal arms or of observations e^log_ratio times."""
-        plan, looks = self.plan, self.of_margin(looks)
+    def passes(self, planned: int, log_ratio: float = 0.0, *, ended: bool = True) -> float:
+        """The chance that every wanted edge is shown harmless, of equal arms or of observations e^log_ratio times.
+
+        ended: with what is bet on the last of the looks.
+        """
+        plan, looks = self.plan, self.of_margin(planned)
         margin = plan.margin.relative if plan.margin.relative is not None else plan.margin.absolute
         if looks <= 0 or not margin or not self.wanted:
             return 0.0
         sign, least = harm_sign(plan.direction), 1.0
+        part = last_counts.parts_of(planned)[1] if plan.restarts else 0.0
         for way in (1, -1) if plan.direction == "either" else (sign,):
             canary = self.beyond(self.judged * math.exp(-log_ratio))
             expected = self.against(looks, canary, self.beyond(self.within(way)))
-            chances = self.chances(expected, -way, -math.log(plan.beta))
+            last = self.last(looks, expected, -way, part * plan.beta) if part and ended else None
+            chances = self.chances(expected, -way, -math.log(plan.beta) - math.log1p(-part), last)
             least = min(least, *(chances[i] for i in self.wanted))
         return least
 
-    def chances(self, expected: Expected, sign: int, limit: float) -> list[float]:
-        """Per edge, the chance to show that the canary has more beyond it (sign +1) than expected, or less."""
+    def last(self, looks: float, expected: Expected, sign: int, level: float) -> Array:
+        """Where the bet on the last look is won, per edge in standard errors from no difference; infinite: nowhere."""
+        n_c, n_s = looks * self.total * self.share, looks * self.total * (1.0 - self.share)
+        found = np.full(len(self.judged), math.inf)
+        for i in self.wanted:
+            events, toward = float(expected.scale[i]), -sign if self.mirrored[i] else sign
+            least, mean = max(0.0, events - n_s), events * self.share
+            trials = min(events, n_c) - least
+            won = last_counts.critical(trials, mean - least, toward, level, float(self.phi[i]))
+            if math.isfinite(won):
+                found[i] = toward * (won + least - mean) / float(expected.error[i])
+        return found
+
+    def chances(self, expected: Expected, sign: int, limit: float, last: Array | None = None) -> list[float]:
+        """Per edge, the chance to show that the canary has more beyond it (sign +1) than expected, or less.
+
+        last: limits of the last look alone, as in `crossing`.
+        """
         found = np.zeros(len(self.judged))
+        alone = np.full(len(self.judged), math.inf) if last is None else last
         for toward, part in ((sign, np.logical_not(self.mirrored)), (-sign, self.mirrored)):
             if part.any():
                 distance, bound = side(
                     expected.rows(part), null=0.0, sign=toward, limit=limit, phi=self.phi[part], points=distances()
                 )
-                found[part] = [crossing(float(d), float(b)) for d, b in zip(distance, bound, strict=True)]
+                rows = zip(distance, bound, alone[part], strict=True)
+                found[part] = [crossing(float(d), float(b), float(one)) for d, b, one in rows]
         return [float(value) for value in found]
