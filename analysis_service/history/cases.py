@@ -40,8 +40,8 @@ tests:
   control: true               # false: without negative controls; a number: how many times worse the injected harm is
 
 Values: 1+2x3 is 1 3 5 7; 5x3 is 5 four times; _ is none, _x3 three times none; stale ends a series.
-Each comparison is also run on its negative controls: stable's data on both sides must not fail, and stable's data
-made worse in the canary's place must fail, or the output says why it did not."""
+Each comparison is also run on its negative controls: stable's data (with seasonalBaseline the past's figures) on both
+sides must not fail, and made worse in the canary's place must fail, or the output says why they did not."""
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 PHASES = {

@@ -1,43 +1,27 @@
 """One test of a template: the run over the given series, what was expected of it, and the negative controls."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from analysis_service.core.compare.asks import CANARY, STABLE
 from analysis_service.core.compare.season import FIELD
-from analysis_service.core.compare.spec import Spec, comparison_of, parse
-from analysis_service.core.model import MetricResult, Phase, Run, RunSpec
+from analysis_service.core.compare.spec import Spec, comparison_of
+from analysis_service.core.model import Phase, Run, RunSpec
 from analysis_service.core.prepare import prepare
 from analysis_service.history.base import Frame, is_scalar
 from analysis_service.history.calibrating import Calibrator
 from analysis_service.history.cases import EPOCH, Case, Expected
+from analysis_service.history.controls import Control, controls_of, said_of
 from analysis_service.history.recording import RecordingHistory
 from analysis_service.history.replay import Question, Replayed, begins, ends, questions, replay, without_secrets
-from analysis_service.history.shift import harmed
 from providers.base import BadQuery, NoData
 
 if TYPE_CHECKING:
     from analysis_service.core.statistics.plan import Calibration
     from analysis_service.history.files import FileHistory
-
-USUAL_HARM = 2.0  # times the margin: what a control injects
-_NO_CONTROL = frozenset({"kayenta", "sample-ratio", "objective"})
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """A negative control of one comparison. found: what the run made of it; fine: as it should be, or explained."""
-
-    metric: str
-    kind: str  # "same" or "harm"
-    fine: bool
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +47,11 @@ async def judge_case(case: Case, compose: Callable[[Mapping[str, str], bool], Ru
     try:
         replayed = await replay(spec, frames, start, end, calibrate=past)
         wrong = list(_unmet(case, replayed))
-        controls = (
-            [one async for one in _controls(case, spec, asked, frames, start, end, past)] if case.control >= 0 else []
-        )
+        found = controls_of(spec, asked, frames, start, end, harm=case.control, past=past)
+        against = [one async for one in found] if case.control >= 0 else []
     finally:
         past.close()
-    return Result(case, tuple(wrong), tuple(controls), replayed.run)
+    return Result(case, tuple(wrong), tuple(against), replayed.run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +145,7 @@ def _unmet(case: Case, replayed: Replayed) -> Iterator[str]:
             yield f"{name}: was never measured; measured were {names}"
             continue
         looks = replayed.looks.get(name)
-        yield from _differences(name, expected, result.phase, _said(result), len(looks) if looks else result.taken)
+        yield from _differences(name, expected, result.phase, said_of(result), len(looks) if looks else result.taken)
 
 
 def _differences(what: str, expected: Expected, phase: Phase, said: str, looks: int | None) -> Iterator[str]:
@@ -172,79 +155,3 @@ def _differences(what: str, expected: Expected, phase: Phase, said: str, looks: 
         yield f"{what}: no match for {expected.reason!r} in: {said.strip() or 'no reason'}"
     if expected.looks is not None and looks is not None and looks > expected.looks:
         yield f"{what}: took {looks} looks, at most {expected.looks} were expected"
-
-
-def _said(result: MetricResult) -> str:
-    last = result.measurements[-1] if result.measurements else None
-    said = (result.reason, last.reason if last else "", result.message)
-    return " ".join(dict.fromkeys(text for text in said if text))
-
-
-async def _controls(
-    case: Case,
-    spec: RunSpec,
-    asked: Sequence[Question],
-    frames: Mapping[str, Frame],
-    start: datetime,
-    end: datetime,
-    past: _Past,
-) -> AsyncIterator[Control]:
-    for index, ready in enumerate(prepare(spec).metrics):
-        written = comparison_of(ready.metric.provider)
-        if written is None:
-            continue
-        compared = parse(written, ready.interval)
-        if compared.single_arm or compared.test in _NO_CONTROL:
-            continue
-        mine = [one for one in asked if one.asked.metric == ready.name]
-        factor = case.control or harm_of(compared)
-        if factor > 1.0 and compared.settings.get("direction") == "decrease":
-            factor = 1.0 / factor
-        # alone: another metric's verdict must not end the run before this one's
-        alone = replace(spec, metrics=(spec.metrics[index],), dry_run=(), measurement_retention=())
-        for kind, worse in (("same", 1.0), ("harm", factor)):
-            swapped = with_stable_twice(compared, mine, frames, worse)
-            if swapped is None:
-                continue
-            result = (await replay(alone, swapped, start, end, calibrate=past)).run.result(ready.name)
-            yield _judged(ready.name, kind, result, worse)
-
-
-def harm_of(spec: Spec) -> float:
-    """How many times worse the injected harm is: well beyond the margin, in the direction that is bad."""
-    relative = spec.margin.relative
-    factor = USUAL_HARM * (1.0 + relative) if relative is not None else 3.0
-    return 1.0 / factor if spec.settings.get("direction") == "decrease" else factor
-
-
-def with_stable_twice(
-    spec: Spec, asked: Sequence[Question], frames: Mapping[str, Frame], factor: float
-) -> dict[str, Frame] | None:
-    """The frames with stable's data, made `factor` times worse, in the canary's place; None without stable's data."""
-    growth = {(ask.arm, ask.part): ask.growth for ask in spec.asks}
-    stable = {one.asked.part: frames.get(one.key) for one in asked if one.asked.arm == STABLE}
-    swapped = dict(frames)
-    for one in asked:
-        if one.asked.arm != CANARY:
-            continue
-        source = stable.get(one.asked.part)
-        if source is None or not source.points:
-            return None
-        counter = growth[STABLE, one.asked.part] is None
-        swapped[one.key] = harmed(one.asked.part, source, factor, counter=counter)
-    return swapped
-
-
-def _judged(name: str, kind: str, result: MetricResult | None, factor: float) -> Control:
-    phase = result.phase if result is not None else Phase.PENDING
-    said = (_said(result) if result is not None else "") or "no reason"
-    if kind == "same":
-        if phase is Phase.FAILED:
-            return Control(name, kind, False, f"stable's data on both sides failed: {said}")
-        return Control(name, kind, True, f"stable's data on both sides: {phase.value or 'Pending'}")
-    harm = f"harm of x{factor:.3g}"
-    if phase is Phase.FAILED:
-        return Control(name, kind, True, f"{harm} in the canary's place: Failed, as it must")
-    if phase is Phase.SUCCESSFUL:
-        return Control(name, kind, False, f"{harm} in the canary's place was passed: {said}")
-    return Control(name, kind, True, f"{harm} in the canary's place was not found: {said}")

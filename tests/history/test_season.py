@@ -436,8 +436,13 @@ def test_what_would_be_asked(folder: Path) -> None:
 
 
 def test_a_template_s_own_test(folder: Path) -> None:
-    done = CliRunner().invoke(cases_command, [str(folder / "cases.yaml")])
+    """With negative controls, where there is a past: its own figures, and these made worse, in the canary's place."""
+    done = CliRunner().invoke(cases_command, [str(folder / "cases.yaml"), "-v"])
     assert done.exit_code == 0, done.output
+    slower, none = done.stdout.split("no past")
+    assert "control of latency: the past's data on both sides: Successful" in slower
+    assert "control of latency: harm of x2.6 in the canary's place: Failed, as it must" in slower
+    assert "control" not in none
 
 
 @pytest.mark.parametrize(
