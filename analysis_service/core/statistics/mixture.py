@@ -160,6 +160,55 @@ def log_late(since: Array, log_weights: Array, against: Contrast) -> tuple[float
     return math.log(float(_sum(each))) + top, best, math.log(float(each[best])) + top
 
 
+def log_all(since: Array, log_weights: Array | None, null: float, sign: int) -> float:
+    """Log of the summed w_j E_j of all starts against a null that does not come again; see `limit`.
+
+    As `log_whole` and `log_late` with the null's contrast, which is not made: a confidence limit asks twenty nulls.
+    """
+    d, log_prior = distances()
+    points, columns = _ahead(sign) + null, _column_nodes()
+    gap = points - columns
+    if abs(null) + FARTHEST > RANGE or not gap.all():
+        return _log_all(since, log_weights, null, sign)
+    share = _column_weights() / gap
+    values = since[:, 1:] @ share / _sum(share, axis=0)
+    gain = since[:, :1] * (sign * d) + (values[:, :1] - values[:, 1:])
+    logs = gain[0] + log_prior
+    if log_weights is not None:
+        logs += log_weights[0, 0]
+        if len(since) > 1:
+            part, growth = _late()
+            late = gain[1:, part] + (log_prior[part] + growth) + log_weights[1:]
+            logs = np.concatenate((logs, late.ravel()))
+    top = float(_max(logs))
+    return math.log(float(_sum(np.exp(logs - top)))) + top
+
+
+def _log_all(since: Array, log_weights: Array | None, null: float, sign: int) -> float:
+    against = _contrast(null, sign)
+    level = log_whole(since[0], against.whole, against.whole_prior)[0]
+    if log_weights is not None:
+        level += float(log_weights[0, 0])
+        if len(since) > 1:
+            level = log_add(level, log_late(since[1:], log_weights[1:], against)[0])
+    return level
+
+
+@cache
+def _ahead(sign: int) -> Array:
+    return np.concatenate(([0.0], sign * distances()[0]))
+
+
+@cache
+def _column_nodes() -> Array:
+    return nodes()[:, None]
+
+
+@cache
+def _column_weights() -> Array:
+    return _barycentric()[:, None]
+
+
 def log_add(a: float, b: float) -> float:
     """log(e^a + e^b); at least one is finite."""
     high, low = (a, b) if a >= b else (b, a)
@@ -176,13 +225,7 @@ def limit(
     """
 
     def excess(null: float) -> float:
-        against = _contrast(min(max(null, -MAX_LOG_RATIO), MAX_LOG_RATIO), sign)
-        level = log_whole(since[0], against.whole, against.whole_prior)[0]
-        if log_weights is not None:
-            level += float(log_weights[0, 0])
-            if len(since) > 1:
-                level = log_add(level, log_late(since[1:], log_weights[1:], against)[0])
-        return level - log_threshold
+        return log_all(since, log_weights, min(max(null, -MAX_LOG_RATIO), MAX_LOG_RATIO), sign) - log_threshold
 
     at = min(max(guess[0], -MAX_LOG_RATIO), MAX_LOG_RATIO)
     found = sign * confidence_limit(excess, sign, at, guess[1], MAX_LOG_RATIO)
