@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,7 @@ from analysis_service.cli.show import put
 if TYPE_CHECKING:
     from analysis_service.cli.recording import Exchange, Mask
     from analysis_service.config import Settings
-    from analysis_service.core.model import Metric
+    from analysis_service.core.model import Metric, RunSpec
 
 _BESIDE = {"scrape": ("query", "aggregate", "as"), "web": ("jsonPath",)}
 """Fields that no request holds: what is done with the answer."""
@@ -50,6 +50,7 @@ def command(**options: Any) -> None:
     found, hidden = asyncio.run(
         _rehearse(picked, options["namespace"], settings(options["strict"], options["prometheus"] or ""))
     )
+    found = [replace(one, rules=_rules(one.metric, metrics, composed.spec)) for one in found]
     for warning in composed.warnings:
         click.echo(f"warning: {warning}", err=True)
     mask = Mask(hidden)
@@ -77,8 +78,21 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
+    """rules: what a comparison is judged by, labels and texts."""
+
     metric: "Metric"
     asked: tuple[Asked, ...]
+    rules: Sequence[tuple[str, str]] = ()
+
+
+def _rules(metric: "Metric", metrics: "Sequence[Metric]", spec: "RunSpec") -> list[tuple[str, str]]:
+    """Shared with the run's other metrics is the chance of a false alarm; dry runs take no part of it."""
+    from analysis_service.cli.compared import rules
+    from analysis_service.core.compare.spec import share_of
+    from analysis_service.core.prepare import prepare, ready
+
+    dry = {one.name for one in prepare(spec).metrics if one.dry_run}
+    return rules(ready(metric), share_of(metric.name, [(one, one.name in dry) for one in metrics]))
 
 
 async def _rehearse(
@@ -113,6 +127,7 @@ def _data(one: Rendered, mask: "Mask") -> dict[str, Any]:
         "metric": metric.name,
         "successCondition": metric.success_condition,
         "failureCondition": metric.failure_condition,
+        **({"comparison": dict(one.rules)} if one.rules else {}),
         "interval": metric.interval,
         "count": metric.count,
         "questions": [
@@ -147,6 +162,7 @@ def _text(found: Sequence[Rendered], mask: "Mask", *, color: bool) -> str:
             if asked.problem:
                 rows.append(("problem", paint(one_line(asked.problem), "red")))
         metric = one.metric
+        rows += [(label, lines(text)) for label, text in one.rules]
         rows += [("success if", lines(metric.success_condition))] if metric.success_condition else []
         rows += [("failure if", lines(metric.failure_condition))] if metric.failure_condition else []
         head = f"{paint(one_line(metric.name), 'bold')}  {', '.join(dict.fromkeys(a.provider for a in one.asked))}"

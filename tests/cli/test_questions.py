@@ -102,9 +102,16 @@ def rendered(
         ("datadog1", ["GET https://api.datadoghq.com/api/v1/query", "from", "to", "avg:x{service:pay}"]),
         ("newRelic", ["POST https://api.newrelic.com/graphql", "SELECT count(*) FROM T WHERE s = 'pay'", "*****"]),
         ("scrape", ["GET {url}/metrics/a", "GET {url}/metrics/b", "select", "temp{a='b'}"]),
-        ("compare", ["canary level (prometheus)", 'lag{hash="abc"}', "stable level (prometheus)", 'lag{hash="def"}']),
+        (
+            "compare",
+            ["canary level (prometheus)", 'lag{hash="abc"}', "stable level (prometheus)", 'lag{hash="def"}',
+             "sequential-t, a look every 30s for 20m0s (40 at most), then Inconclusive",
+             "shown to be beyond x1.5 of stable; a harmless version with a chance of 5%",
+             "shown to be within x1.5 of stable; one that is at the limit with a chance of 5%; "
+             "not in the first 300 s (minBake)"],
+        ),
     ],
-)
+)  # fmt: skip
 def test_render(name: str, shown: list[str], rendered: Callable[..., Any], backend: Any) -> None:
     done = rendered(name)
     assert done.code == 0, done
