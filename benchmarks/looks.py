@@ -16,14 +16,21 @@ from statistics import median
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from analysis_service.core.compare import fixed
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram, Look, Samples
-from analysis_service.core.statistics.plan import Calibration, Margin, Plan
+from analysis_service.core.statistics.plan import Calibration, Margin, Plan, Shown, Within
 from analysis_service.core.statistics.registry import families
 from benchmarks.verdict_scenarios import EDGES
 
-GOALS = {"sequential-rate-ratio": 50.0, "sequential-t": 50.0, "sequential-histogram": 2000.0}  # microseconds
+CLOSER = "sequential-t, closer"  # with closer fences for harm besides
+GOALS = {
+    "sequential-rate-ratio": 50.0,
+    "sequential-t": 50.0,
+    CLOSER: 50.0,
+    "sequential-histogram": 2000.0,
+}  # microseconds
 STATE_KB = 64.0
 FIXED_LOOKS = 10_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,10 +70,24 @@ def main() -> None:
     rng = np.random.default_rng(1)
     results = {}
     print(f"{'test':<24}{'fold us':>9}{'interval us':>13}{'state KB':>10}{'goal us':>9}")
-    for name, family in families().items():
-        calibration = Calibration(points=360, dispersion=1.1, autocorrelation=0.3, log_ratio=True, scale=0.14)
+    known = Calibration(
+        points=360,
+        dispersion=1.1,
+        autocorrelation=0.3,
+        log_ratio=True,
+        scale=0.14,
+        lag_one=0.28,
+        fence_low=-0.42,
+        fence_high=0.42,
+    )
+    middle = Within(
+        0.1, 0.08, 0.25, 0.2, shown=Shown((0.025, 0.05, 0.1, 0.2, 0.4, 0.8), (0.02, 0.04, 0.06, 0.08, 0.1, 0.1))
+    )
+    cases = [(name, family, known) for name, family in families().items()]
+    cases.append((CLOSER, families()["sequential-t"], replace(known, harm=middle)))
+    for name, family, calibration in cases:
         plan = Plan(
-            test=name,
+            test=family.name,
             margin=Margin(relative=0.25),
             planned_looks=looks,
             objective=0.02,
