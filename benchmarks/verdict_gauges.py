@@ -79,10 +79,10 @@ class Gauges:
             if spare is not None:
                 del self.looks[spare - 1], self.weights[spare - 1], self.starts[spare - 1]
 
-    def log_e(self, null: Array, sign: int, *, restarted: bool, limit: Array | None = None) -> Array:
+    def log_e(self, null: Array, sign: int, *, restarted: bool, part: float = 0.0, limit: Array | None = None) -> Array:
         """Log e-value of the whole run, or of the mixture over all starts; shape (R,).
 
-        limit: the log e-values that decide, for the bet on the last look; None: without one.
+        part, limit: of the bet on the last look, and the log e-values that decide; None: without one.
         """
         first = log_weight(0, self.planned)
         assert first is not None
@@ -118,7 +118,6 @@ class Gauges:
         level = np.where(gap > 0, level, np.minimum(level, 0.0)) + np.array(weights)[kept]
         top = level.max(axis=1)
         total: Array = np.log(np.exp(level - top[:, None]).sum(axis=1)) + top
-        part = last_look.share(self.planned)
         if limit is None or part == 0.0:
             return total
         total += math.log1p(-part)
@@ -134,6 +133,7 @@ class Both:
     def __init__(self, plan: Plan, calibrations: list[Calibration]) -> None:
         assert all(c.sufficient and c.log_ratio for c in calibrations)
         planned, self.level = plan.planned_looks, plan.alpha  # which is beta here
+        self.parts = last_look.shares_of_gauges(planned)
         folds = [usual(replace(plan, calibration=c), log_ratio=True) for c in calibrations]
         priors, floors = [prior(c, planned)[1] for c in calibrations], [c.noise_floor for c in calibrations]
         self.all = Gauges(planned, folds, priors, floors)
@@ -161,16 +161,19 @@ class Both:
         spent = self._spent()
         limit = -math.log(self.level) - spent
         if beyond:
-            return self.all.log_e(self.margin[0] + self.all.floor, 1, restarted=True, limit=limit) + spent
+            return (
+                self.all.log_e(self.margin[0] + self.all.floor, 1, restarted=True, part=self.parts[0], limit=limit)
+                + spent
+            )
         more = np.where(self.closer, math.log(MIDDLE), 0.0)
-        found = more + self.middle.log_e(self.middle.floor, 1, restarted=True, limit=limit - more)
+        found = more + self.middle.log_e(self.middle.floor, 1, restarted=True, part=self.parts[0], limit=limit - more)
         rest = math.log1p(-MIDDLE) + self.all.log_e(self.all.floor, 1, restarted=False)
         return np.where(self.closer, np.logaddexp(found, rest), found) + spent
 
     def safety(self) -> Array:
         spent = self._spent()
         null, limit = self.margin[1] - self.all.floor, -math.log(self.level) - spent
-        return self.all.log_e(null, -1, restarted=False, limit=limit) + spent
+        return self.all.log_e(null, -1, restarted=False, part=self.parts[1], limit=limit) + spent
 
     def _spent(self) -> Array:
         return np.where((self.all.floor > 0) | (self.middle.floor > 0), math.log1p(-FLOOR_SHARE), 0.0)

@@ -21,14 +21,25 @@ from .gauge_series import Whole
 from .mixture import log_add
 
 MOST = 0.35  # of the weight
+MOST_OF_GAUGES = 0.65
+SAFETY = 2.5  # times as much
 HALF = 60  # looks of a plan with which the share would be a half: longer ones find earlier what they can find
 LONGEST = 2000  # looks of a plan from which the share is too small to matter
 FEWEST = 3.0  # points at the end
 
 
-def share(planned: int) -> float:
+def share(planned: int, most: float = MOST) -> float:
     """The bet's part of the weight. planned: looks, 0 for open-ended, which has no last look."""
-    return min(MOST, HALF / (HALF + planned)) if FEWEST < planned <= LONGEST else 0.0
+    return min(most, HALF / (HALF + planned)) if FEWEST < planned <= LONGEST else 0.0
+
+
+def shares_of_gauges(planned: int) -> tuple[float, float]:
+    """(on harm, on safety): of a bet that is worth something from the beginning, more may be put on.
+
+    Harm must be found early, safety need not.
+    """
+    part = share(planned, MOST_OF_GAUGES)
+    return part, min(SAFETY * part, MOST_OF_GAUGES)
 
 
 @dataclass(frozen=True, slots=True)

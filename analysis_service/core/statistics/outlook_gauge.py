@@ -108,11 +108,12 @@ class _Gauge:
         distance: float,
         level: float,
         weight: float,
+        part: float,
         *,
         of: int | None = None,
         noise: Noise | None = None,
     ) -> float:
-        """of: how many looks are planned, where these are the first of them; None: these are all."""
+        """part: the bet's. of: how many looks are planned, where these are the first of them; None: these are all."""
         noise = noise or self.noise
         points = max(looks * noise.discount, 1e-9)
         n = points + noise.first - 1.0
@@ -120,9 +121,11 @@ class _Gauge:
         standard = distance * math.sqrt(n) / noise.deviation
         if self.plan.test in ONCE:
             return at_end(standard, -_NORMAL.inv_cdf(level))
-        part = last_look.share(of or looks) if self.plan.restarts else 0.0
         last = _last(level * part, n, freedom) if part > 0.0 and of is None else math.inf
         return crossing(standard, _bound(-math.log(level * weight * (1.0 - part)), n, freedom), last)
+
+    def shares(self, looks: int) -> tuple[float, float]:
+        return last_look.shares_of_gauges(looks) if self.plan.restarts else (0.0, 0.0)
 
     def found(self, looks: int, effect: float) -> float:
         plan = self.plan
@@ -135,23 +138,24 @@ class _Gauge:
     def finds(self, looks: int, effect: float, *, of: int | None = None) -> float:
         alpha = self.plan.alpha / 2 if self.plan.direction == "either" else self.plan.alpha
         weight, within = FIRST if self.plan.restarts else 1.0, self.noise.middle
+        part = self.shares(of or looks)[0]
         if within is None or self.plan.fail_at == "margin" or self.plan.test in ONCE:
-            return self.chance(looks, moved(self.noise.shown, effect) - self.start, alpha, weight, of=of)
+            return self.chance(looks, moved(self.noise.shown, effect) - self.start, alpha, weight, part, of=of)
         found = moved(within.shown, effect) - within.noise_floor
-        middle = self.chance(looks, found, alpha * MIDDLE, weight, of=of, noise=_middle(self.noise, within))
+        middle = self.chance(looks, found, alpha * MIDDLE, weight, part, of=of, noise=_middle(self.noise, within))
         usual = moved(self.noise.shown, effect) - self.start
-        return max(middle, self.chance(looks, usual, alpha * (1.0 - MIDDLE), 1.0, of=of))
+        return max(middle, self.chance(looks, usual, alpha * (1.0 - MIDDLE), 1.0, 0.0, of=of))
 
     def passes(self, looks: int, effect: float = 0.0) -> float:
         """The chance to pass, when the arms are alike or the canary is worse by this much."""
         plan, sign = self.plan, harm_sign(self.plan.direction)
         both = plan.direction == "either" or plan.test == "tost"
-        chances = []
+        part, chances = self.shares(looks)[1], []
         for way in (sign, -sign) if both else (sign,):
             room = at_least(self.noise.shown, _margin(plan, self.noise, way)) - self.noise.floor
             worse = moved(self.noise.shown, effect)
             gap = room - worse if way == sign else room + worse
-            chances.append(self.chance(looks, gap, plan.beta, 1.0) if room > 0 else 0.0)
+            chances.append(self.chance(looks, gap, plan.beta, 1.0, part) if room > 0 else 0.0)
         return max(sum(chances) - len(chances) + 1.0, 0.0)
 
 

@@ -77,7 +77,7 @@ class _Side:
 
     first: Whole | None
     origin: float
-    bet: last_look.Bet
+    bet: last_look.Bet  # on safety
     all: _Starts | None
     middle: _Starts | None
 
@@ -128,7 +128,7 @@ def weigh(
     if series.n < FEWEST:
         return found
     told = interval or plan.fail_at == "margin"  # evidence beyond the margin is asked for
-    bet, floors = _bet(plan, used), (floor, floor)
+    (bet, safe), floors = _bets(plan, used), (floor, floor)
     before = prior(calibration, plan.planned_looks) if same else (0.0, 0.0)
     if middle is None or told:
         whitened = calibration is not None and calibration.sufficient
@@ -143,7 +143,7 @@ def weigh(
         inner = _starts(middle.series, resolution, known, bet, whitened=True)
         inner_mean, inner_sd = _mean_and_deviation(middle.series, resolution)
         found.rates = (_rate((sign * inner_mean - floors[1]) / inner_sd, discount), *found.rates[1:])
-    side = _Side(first, series.origin, bet, everything, inner)
+    side = _Side(first, series.origin, safe, everything, inner)
     spent = math.log1p(-FLOOR_SHARE) if max(floors) > 0 else 0.0
     limits = _limit(plan, plan.alpha) - spent, -math.log(plan.beta) - spent
     harm, beyond, safety, found.since = _logs(side, margin, floors, sign, limits, beyond=told)
@@ -169,9 +169,11 @@ def _mean_and_deviation(series: Series, resolution: float) -> tuple[float, float
     return series.origin + mean, max(math.sqrt(square / (series.n - 1.0)) if series.n > 1.0 else 0.0, resolution)
 
 
-def _bet(plan: Plan, used: int) -> last_look.Bet:
-    """The single-start form knows no end."""
-    return last_look.Bet(last_look.share(plan.planned_looks) if plan.restarts else 0.0, plan.planned_looks - used)
+def _bets(plan: Plan, used: int) -> tuple[last_look.Bet, last_look.Bet]:
+    """On harm, on safety. The single-start form knows no end."""
+    harm, safety = last_look.shares_of_gauges(plan.planned_looks) if plan.restarts else (0.0, 0.0)
+    left = plan.planned_looks - used
+    return last_look.Bet(harm, left), last_look.Bet(safety, left)
 
 
 def _limit(plan: Plan, level: float) -> float:
