@@ -49,13 +49,19 @@ def dropped(state: CountState, look: int, flags: tuple[str, ...] = ()) -> CountS
     return msgspec.structs.replace(state, look=look, dropped=state.dropped + 1, flags=_merge(state.flags, flags))
 
 
-def ended(plan: Plan, look: Look, state: CountState) -> CountState:
-    """The state with this look in it, usable or not; at the planned last one the bet on it is kept too."""
-    if state.end or state.trials <= 0.0 or not last_counts.is_last(plan, look) or not any(last_counts.parts(plan)):
+def ended(plan: Plan, look: Look, state: CountState, trials: float | None = None) -> CountState:
+    """The state with this look in it, usable or not; at the planned last one the bet on it is kept too.
+
+    trials: that the events are a sum of; None: as many as were counted.
+    """
+    trials = state.trials if trials is None else trials
+    if state.end or not state.sums or trials <= 0.0:
         return state
-    free = _floats(state.sums) - state.least * nodes()
+    if not last_counts.is_last(plan, look) or not any(last_counts.parts(plan)):
+        return state
     phi = dispersion(plan.calibration, state)
-    return msgspec.structs.replace(state, end=last_counts.row(phi, state.x_c - state.least, state.trials, free))
+    free = _floats(state.sums) - state.least * nodes()
+    return msgspec.structs.replace(state, end=last_counts.row(phi, state.x_c - state.least, trials, free))
 
 
 def _merge(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ the dispersion of that look: nothing that comes later changes it.
 The test: the canary's events are a sum of independent trials, as many as there were events, whose chances vary with
 its share of the traffic. Of all such sums with the same mean the binomial has the heaviest tails, from 1 beyond the
 mean on, so its tail bounds the p-value; where the share is constant it is the p-value. Hypergeometric tables are such
-sums too, of as many trials as they have values. Dispersion phi divides events and trials; the larger of that p-value
-and the plain one counts, so that for independent events the bound stays one whatever phi.
+sums too, of as many trials as they have values, and of a rate that is held against a number there are any number of
+trials: Poisson's tail. Dispersion phi divides events and trials; the larger of that p-value and the plain one counts,
+so that for independent events the bound stays one whatever phi.
 
 Sources: Hoeffding (1956), Ann. Math. Statist. 27, 713-721, for the tails; Harkness (1965), Ann. Math. Statist. 36,
 938-945, for the trials of noncentral hypergeometric tables; Clopper & Pearson (1934) for the interval.
@@ -71,19 +72,24 @@ def p_value(end: Array, null: float, sign: int, *, often: bool = True) -> float:
 
 
 def tail(events: float, trials: float, mean: float, sign: int, temper: float) -> float:
-    """Upper (sign +1) or lower tail of a binomial with this mean, 1 less than 1 beyond it. Real numbers: between."""
+    """Upper (sign +1) or lower tail of a binomial with this mean, 1 less than 1 beyond it. Real numbers: between.
+
+    Of infinitely many trials: Poisson's.
+    """
     if not 0.0 < mean < trials or sign * (events - mean) < 1.0:
         return 1.0
+    plain = _tail(events, trials, mean, sign)
+    return plain if temper <= 1.0 else max(plain, _tail(events / temper, trials / temper, mean / temper, sign))
+
+
+def _tail(events: float, trials: float, mean: float, sign: int) -> float:
+    beta, gamma, rest = _special()
+    if math.isinf(trials):
+        return float(gamma(events, mean) if sign > 0 else rest(events + 1.0, mean))
     share, other = mean / trials, trials - events
-    beta = _beta()
     if sign < 0:
         events, other, share = other, events, 1.0 - share
-    if events <= 0.0:
-        return 1.0
-    plain = float(beta(events, max(other, 0.0) + 1.0, share))
-    if temper <= 1.0:
-        return plain
-    return max(plain, float(beta(events / temper, max(other, 0.0) / temper + 1.0, share)))
+    return float(beta(events, max(other, 0.0) + 1.0, share)) if events > 0.0 else 1.0
 
 
 def critical(trials: float, mean: float, sign: int, level: float, temper: float) -> float:
@@ -101,6 +107,12 @@ def critical(trials: float, mean: float, sign: int, level: float, temper: float)
         else:
             outside = middle
     return outside
+
+
+def won_at(trials: float, mean: float, sign: int, level: float, temper: float, error: float) -> float:
+    """Where a bet at this level is won, in standard errors beyond the mean; infinite where no number of events does."""
+    won = critical(trials, mean, sign, level, temper)
+    return sign * (won - mean) / error if math.isfinite(won) else math.inf
 
 
 def mean_of(sums: bytes, null: float) -> float:
@@ -121,11 +133,10 @@ def _slope(point: float) -> Array:
 
 
 @cache
-def _beta() -> Callable[[Any, Any, Any], Any]:
-    from scipy.special import betainc  # not imported before a comparison comes to its end
+def _special() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    from scipy.special import betainc, gammainc, gammaincc  # not imported before a comparison comes to its end
 
-    found: Callable[[Any, Any, Any], Any] = betainc
-    return found
+    return betainc, gammainc, gammaincc
 
 
 def joined(log_e: float, end: bytes, null: float, sign: int, part: float, limit: float) -> float:

@@ -164,11 +164,11 @@ class _Counts:
             return at_end(float(sign * (expected.canary[0] - middle) / expected.error[0]), -_NORMAL.inv_cdf(once))
         limit = log_limit - math.log1p(-part)
         distance, bound = side(expected, null=null, sign=sign, limit=limit, phi=phi, points=points)
-        last = math.nan
+        last = math.inf
         if part > 0.0 and ended:
-            last = last_counts.critical(float(expected.scale[0]), middle, sign, part * once, self.phi) - middle
-            last *= sign / float(expected.error[0])
-        return crossing(float(distance[0]), float(bound[0]), last if math.isfinite(last) else math.inf)
+            trials, error = float(expected.scale[0]), float(expected.error[0])
+            last = last_counts.won_at(trials, middle, sign, part * once, self.phi, error)
+        return crossing(float(distance[0]), float(bound[0]), last)
 
     def margin(self, sign: int) -> float:
         return margin_log_ratio(self.plan, self.baseline, sign)
@@ -255,8 +255,10 @@ def outlook_objective(
     if allowed <= 0.0:
         return Outlook(looks, None, 1.0, "rate", events_per_look=events_per_look)
     phi = np.array([max(dispersion, 1.0)])
+    parts = last_counts.parts_of(looks) if plan.restarts else (0.0, 0.0)
 
-    def chance(log_ratio: float, way: int, limit: float) -> float:
+    def chance(log_ratio: float, way: int, limit: float, level: float, part: float) -> float:
+        """level: of a test that looks once; part: of it, what is bet on the last look."""
         canary = allowed * math.exp(log_ratio)
         expected = Expected(
             canary=np.array([canary]),
@@ -266,13 +268,20 @@ def outlook_objective(
             share=math.exp,
             most=np.array([50.0 * (canary + allowed) + 1000.0]),
         )
+        limit -= math.log1p(-part)
         distance, bound = side(expected, null=0.0, sign=way, limit=limit, phi=phi, points=distances())
-        return crossing(float(distance[0]), float(bound[0]))
+        last = math.inf
+        if part > 0.0:
+            last = last_counts.won_at(math.inf, allowed, way, part * level, float(phi[0]), float(expected.error[0]))
+        return crossing(float(distance[0]), float(bound[0]), last)
+
+    def finds(log_ratio: float) -> float:
+        return chance(log_ratio, sign, to_fail, plan.alpha, parts[0])
 
     to_fail = -math.log(plan.alpha) - (math.log(FIRST) if plan.restarts else 0.0)
-    found = smallest(lambda effect: chance(sign * effect, sign, to_fail))
+    found = smallest(lambda effect: finds(sign * effect))
     seen = math.log(max(events_per_look / totals_per_look / objective, 1e-9))
     now = min(max(seen, -20.0), 5.0)
-    decided = chance(now, -sign, -math.log(plan.beta)) if sign * now < 0 else chance(now, sign, to_fail)
+    decided = chance(now, -sign, -math.log(plan.beta), plan.beta, parts[1]) if sign * now < 0 else finds(now)
     rate = objective * math.exp(sign * found) if found is not None else None
     return Outlook(looks, rate, 1.0 - decided, "rate", events_per_look=events_per_look)

@@ -163,9 +163,8 @@ class _Edges:
             events, toward = float(expected.scale[i]), -sign if self.mirrored[i] else sign
             least, mean = max(0.0, events - n_s), events * self.share
             trials = min(events, n_c) - least
-            won = last_counts.critical(trials, mean - least, toward, level, float(self.phi[i]))
-            if math.isfinite(won):
-                found[i] = toward * (won + least - mean) / float(expected.error[i])
+            phi, error = float(self.phi[i]), float(expected.error[i])
+            found[i] = last_counts.won_at(trials, mean - least, toward, level, phi, error)
         return found
 
     def chances(self, expected: Expected, sign: int, limit: float, last: Array | None = None) -> list[float]:

@@ -127,6 +127,16 @@ def test_no_counts_are_too_odd(odd: tuple[float, float, float], sign: int) -> No
     assert 0.0 <= last_counts.tail(*odd, sign, 3.0) <= 1.0
 
 
+@pytest.mark.parametrize(("events", "mean"), [(0.0, 3.0), (2.0, 9.5), (14.0, 6.0), (400.0, 350.0), (300.0, 350.0)])
+def test_of_any_number_of_trials_it_is_poissons(events: float, mean: float) -> None:
+    sign = 1 if events > mean else -1
+    exact = stats.poisson.sf(events - 1, mean) if sign > 0 else stats.poisson.cdf(events, mean)
+    found = last_counts.tail(events, math.inf, mean, sign, 1.0)
+    assert found == pytest.approx(exact, rel=1e-9)
+    assert found == pytest.approx(last_counts.tail(events, 1e9, mean, sign, 1.0), rel=1e-4)
+    assert last_counts.tail(events, math.inf, mean, sign, 4.0) > found
+
+
 # --- the evidence
 
 
@@ -312,6 +322,46 @@ def test_a_last_look_without_traffic_decides_too(test: str) -> None:
     assert state.end
     assert state.used == PLANNED - 1
     assert evidence.log_e_safety >= LIMIT
+
+
+# --- a rate against a number
+
+
+def alone(counts: Sequence[tuple[float, float]], first: int = 1) -> list[Look]:
+    return [Look(k, EPOCH, Counts(*pair)) for k, pair in enumerate(counts, start=first)]
+
+
+@pytest.mark.parametrize("direction", ["increase", "decrease"])
+@pytest.mark.parametrize("objective", [0.1, 0.5])
+def test_a_rate_at_its_objective_is_fair_with_the_bet(direction: str, objective: float) -> None:
+    """Both ways at once: at the objective neither harm nor safety may be shown more often than its level."""
+    n, mean, won = 24, [0.0, 0.0], [0.0, 0.0]
+    settings_ = plan("objective", objective=objective, direction=direction, alpha=0.4, beta=0.4)
+    for x in range(n + 1):
+        _, evidence = replay(settings_, alone([(x, n)], PLANNED))
+        for which, log_e in enumerate((evidence.log_e_harm, evidence.log_e_safety)):
+            mean[which] += chance(n, objective, x) * math.exp(log_e)
+            won[which] += chance(n, objective, x) * (log_e >= -math.log(0.4) - 1e-9)
+    assert max(mean) <= 1.0 + 1e-9
+    assert max(won) <= 0.4
+    assert min(won) > 0.0
+
+
+def test_an_objective_is_met_at_the_last_look() -> None:
+    """No errors of 240 requests where four may fail: the mixture wants four and a half to be allowed."""
+    settings_ = plan("objective", objective=4.0 / 240.0)
+    run = alone([(0.0, 40.0)] * PLANNED)
+    assert replay(mixed_only(settings_), run)[1].log_e_safety < LIMIT
+    assert replay(settings_, run[:-1])[1].log_e_safety < LIMIT
+    _, evidence = replay(settings_, run)
+    assert evidence.log_e_safety >= LIMIT
+    assert evidence.upper is not None
+    assert evidence.upper < 4.0 / 240.0
+    # Clopper and Pearson's limit: part of .05 lies below no event at all
+    assert evidence.upper == pytest.approx(-math.log(last_counts.parts(settings_)[1] * 0.05) / 240.0, rel=1e-4)
+
+
+# --- the verdict
 
 
 def verdict(settings_: Plan, run: list[Look]) -> VerdictState:
