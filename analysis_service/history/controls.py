@@ -7,12 +7,14 @@ shows nothing by passing.
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as fields_replaced
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from analysis_service.core.compare.asks import CANARY, LEVEL, STABLE
+from analysis_service.core.compare.reading import PROCESS
 from analysis_service.core.compare.season import figure_at
 from analysis_service.core.compare.spec import Spec, comparison_of, parse
 from analysis_service.core.model import MetricResult, Phase, RunSpec
@@ -96,8 +98,18 @@ def with_stable_twice(
         if source is None or not source.points:
             return None
         counter = growth[STABLE, one.asked.part] is None
-        swapped[one.key] = harmed(one.asked.part, source, factor, counter=counter)
+        swapped[one.key] = harmed(one.asked.part, _others(source), factor, counter=counter)
     return swapped
+
+
+def _others(frame: Frame) -> Frame:
+    """The same of other processes: a canary that is stable itself would be told as such."""
+    series = tuple(
+        Series({name: f"control:{text}" if name in PROCESS else text for name, text in one.labels.items()},
+               one.times, one.values)
+        for one in frame.series
+    )  # fmt: skip
+    return fields_replaced(frame, series=series)
 
 
 def with_past_twice(

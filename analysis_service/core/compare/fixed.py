@@ -14,6 +14,7 @@ from analysis_service.core.compare.spec import KAYENTA, Spec
 from analysis_service.core.model import Phase
 from analysis_service.core.statistics.fixed_comparison import Comparison, TwoCounts, TwoSamples
 from analysis_service.core.statistics.frozen import FROZEN, UNCHANGED
+from analysis_service.core.statistics.hygiene import SAME
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Look
 from analysis_service.core.statistics.plan import Plan
 from analysis_service.core.statistics.verdict import VerdictState
@@ -88,9 +89,9 @@ def decide(
 def _present(look: Look) -> bool:
     """Whether both arms' counts still come: sums would let a canary pass that has died since. Values show it.
 
-    An arm that stands still is as silent.
+    An arm that stands still is as silent, and so are two arms that are one.
     """
-    if FROZEN in look.flags or UNCHANGED in look.flags:
+    if not {FROZEN, UNCHANGED, SAME}.isdisjoint(look.flags):
         return False
     return (look.canary is not None and look.stable is not None) or isinstance(look.canary or look.stable, Gauge)
 

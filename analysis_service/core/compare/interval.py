@@ -6,8 +6,8 @@ sum over processes that fell is dropped, because nobody can tell which of them b
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -104,21 +104,41 @@ def _take(spec: Spec, memory: Memory, readings: Readings, at: float) -> tuple[Me
             canary, stable, more = common
             flags += more
     after = Memory(canary_memory, stable_memory)
-    if _shared(canary_memory, stable_memory):
-        flags.append(SHARED)
+    if shared := _shared(canary_memory, stable_memory, readings):
+        flags += [SHARED, hygiene.SAME] if shared == "all" else [SHARED]
     gaps = _gaps((CANARY, canary, canary_flags), (STABLE, stable, stable_flags))
     return after, Interval(canary, stable, tuple(dict.fromkeys(flags)), _began(spec, memory, after), gaps=gaps)
 
 
-def _shared(canary: ArmMemory, stable: ArmMemory) -> bool:
-    """Whether both arms found one process: a counter of the same name that stands at the same number, above 0."""
+def _shared(canary: ArmMemory, stable: ArmMemory, readings: Readings) -> Literal["", "some", "all"]:
+    """Whether both arms found one process, or no other: a series with the same name that stands at the same number,
+    which is not 0. Of gauges all labels are its name, as their numbers meet more easily.
+    """
     totals, others = canary.counts.totals.values, stable.counts.totals.values
-    if any(pod and value > 0 and others.get(pod) == value for pod, value in totals.items()):
-        return True
-    return any(
-        pod and buckets == stable.buckets.get(pod) and max(buckets.values(), default=0.0) > 0
-        for pod, buckets in canary.buckets.items()
-    )
+    if totals or others:
+        return _how_many(totals, others, [pod for pod in totals if pod and 0 < totals[pod] == others.get(pod)])
+    if canary.buckets or stable.buckets:
+        mine, theirs = canary.buckets, stable.buckets
+        return _how_many(mine, theirs, [p for p in mine if p and mine[p] == theirs.get(p) and any(mine[p].values())])
+    if (CANARY, LEVEL) in readings and (STABLE, LEVEL) in readings:
+        levels, beside = _levels(readings[CANARY, LEVEL]), _levels(readings[STABLE, LEVEL])
+        return _how_many(levels, beside, [one for one in levels if 0 != levels[one] == beside.get(one)])
+    return ""
+
+
+def _how_many(canary: Collection[Any], stable: Collection[Any], both: Collection[Any]) -> Literal["", "some", "all"]:
+    if not both:
+        return ""
+    return "all" if len(both) == len(canary) == len(stable) else "some"
+
+
+def _levels(reading: Reading) -> Mapping[tuple[tuple[str, str], ...], float]:
+    """The values of series that tell their process, by their labels."""
+    return {
+        tuple(sorted(one.labels.items())): one.value
+        for one in reading.series
+        if one.value is not None and pod_of(one.labels)
+    }
 
 
 def _gaps(*arms: tuple[str, ArmData | None, tuple[str, ...]]) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-_PODS = ("pod", "instance", "host")
+PROCESS = ("pod", "instance", "host")  # labels that tell a process, the first that is there
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -32,4 +32,4 @@ class Reading(msgspec.Struct, frozen=True):
 
 def pod_of(labels: Mapping[str, str]) -> str:
     """The process a series is of; "" for a sum over processes, of which no reset can be seen."""
-    return next((labels[name] for name in _PODS if labels.get(name)), "")
+    return next((labels[name] for name in PROCESS if labels.get(name)), "")

@@ -41,7 +41,7 @@ def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Endin
     elif told.evidence is not None and spec.test == SAMPLE_RATIO:
         text = _share(setup, told, told.evidence, ends=ends)
     elif missing := gaps.in_words(told.gaps, told.look.number, told.still):
-        text += f" {missing[:1].upper()}{missing[1:]}."
+        text += f" {_as_sentence(missing)}"
     if told.misrouted:
         text += f" {_routing(told)}"
     elif "configured" in told.split and spec.test != SAMPLE_RATIO:
@@ -57,6 +57,8 @@ def after_look(setup: Setup, metric: Metric, told: Told, *, over: bool) -> Endin
     if passed:
         return Ending(Phase.SUCCESSFUL, Cause.PASSED, value, text)
     if over:
+        if told.verdict.same:  # no quiet that may pass
+            return Ending(Phase.INCONCLUSIVE, Cause.NO_DATA, value, text)
         if told.still or _why(setup, told) == "no-data":
             return _without_data(metric, value, text, told)
         return Ending(Phase.INCONCLUSIVE, Cause.INCONCLUSIVE_VALUES, value, text + _wanted(setup, told.evidence))
@@ -83,7 +85,7 @@ def at_termination(setup: Setup, state: State, evidence: Evidence | None, value:
         so_far = f"{so_far} {season.told(spec.season)}".lstrip()
     looks = f"{state.looks} look{'' if state.looks == 1 else 's'}"
     missing = gaps.in_words(state.gaps, state.looks, state.still.now)
-    missing = f" {missing[:1].upper()}{missing[1:]}." if missing else ""
+    missing = f" {_as_sentence(missing)}" if missing else ""
     if capped := _capped(setup):
         text = f"{name}: terminated after {looks} without a verdict: {capped}. {so_far}"
         return Ending(Phase.INCONCLUSIVE, Cause.TERMINATED, value, text.rstrip())
@@ -121,6 +123,10 @@ def shown(evidence: Evidence, since: Since | None = None) -> str:
         return f"{'above' if upper is None else 'below'} {sign}{sentence.number(one)}" if one is not None else ""
     low, high = ("" if edge is None else sentence.number(edge) for edge in (lower, upper))
     return f"{sign}{sentence.number(estimate)}" + (f" ({low}..{high})" if low or high else "")
+
+
+def _as_sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('?') else '.'}"
 
 
 def missed_text(name: str, missed: int, limit: int, message: str) -> str:

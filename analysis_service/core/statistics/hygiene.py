@@ -16,6 +16,7 @@ import msgspec
 
 from .looks import ABSURD, Counts, Gauge, Histogram, Samples
 
+SAME = "same-processes"  # both arms found the very same processes: nothing is compared with anything
 WEIGHT_CHANGED = "weight-changed"  # the configured share was not the same at both ends of the interval
 
 

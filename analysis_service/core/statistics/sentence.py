@@ -20,6 +20,7 @@ _WHY = {
     "effect-near-margin": "the effect is too close to the margin to tell",
     "no-data": "there was no data to judge",
     "frozen": "a value that stands still is no data",
+    "same-processes": "both arms are the same processes, so nothing was compared",
     "bad-data": "too much of the data was unusable",
     "uncalibrated": "without history the noise is not known well enough to tell",
 }
@@ -27,6 +28,7 @@ _WHY = {
 _HELD: dict[Hold, str] = {
     "bake": "safety is shown, but nothing passes before minBake",
     "absent": "safety is shown, but nothing passes while an arm has no data",
+    "same": "safety is shown, but of stable: nothing passes while both arms are the same processes",
     "samples": "the evidence suffices, but minSamples is not reached",
     "bad-data": "safety is shown, but nothing passes while so many looks have unusable data",
     "floor": "harm is shown, but nothing fails below the absolute floor",

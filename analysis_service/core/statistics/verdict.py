@@ -1,8 +1,8 @@
 """The verdict rule, folded over looks: FAIL, PASS or keep looking; at the deadline INCONCLUSIVE, and why.
 
 A verdict never comes from a point estimate. FAIL is sticky. A PASS stops blocking but the metric stays watched: harm
-shown later still fails it. Nothing passes at a look in which an arm was silent or stood still, however good it was
-before.
+shown later still fails it. Nothing passes at a look in which an arm was silent or stood still, or both arms were
+the same processes, however good it was before.
 """
 
 import math
@@ -12,12 +12,15 @@ import msgspec
 
 from .evidence import FLOOR_FILLS_MARGIN, Evidence
 from .frozen import FROZEN, UNCHANGED
+from .hygiene import SAME
 from .looks import Look
 from .plan import Plan
 
 Outcome = Literal["", "pass", "fail"]
-Hold = Literal["", "bake", "absent", "samples", "bad-data", "floor"]
-Reason = Literal["low-traffic", "high-noise", "effect-near-margin", "no-data", "bad-data", "uncalibrated", "frozen"]
+Hold = Literal["", "bake", "absent", "same", "samples", "bad-data", "floor"]
+Reason = Literal[
+    "low-traffic", "high-noise", "effect-near-margin", "no-data", "bad-data", "uncalibrated", "frozen", "same-processes"
+]
 
 EMPTY_IN_A_ROW = 5  # looks in which only stable has data: routing or discovery is broken
 BAD_SHARE = 0.2  # of looks with unusable data, beyond which nothing passes
@@ -37,6 +40,7 @@ class VerdictState(msgspec.Struct, frozen=True, omit_defaults=True):
     empty_in_a_row: int = 0
     longest_empty: int = 0
     frozen: bool = False  # an arm stood still at this look
+    same: bool = False  # both arms were the same processes at this look
 
 
 def harm_of(plan: Plan, evidence: Evidence) -> float:
@@ -75,12 +79,13 @@ def step(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> Ver
         empty_in_a_row=empty,
         longest_empty=max(state.longest_empty, empty),
         frozen=frozen,
+        same=SAME in look.flags,
     )
 
 
 def _present(look: Look, evidence: Evidence) -> bool:
     """Whether every arm that the evidence speaks of still answers: what has died since is not safe."""
-    if FROZEN in look.flags or UNCHANGED in look.flags:
+    if not {FROZEN, UNCHANGED, SAME}.isdisjoint(look.flags):
         return False
     return look.canary is not None and (look.stable is not None or evidence.stable_total <= 0.0)
 
@@ -97,7 +102,9 @@ def held_back(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -
         return "floor"
     if share_elapsed(plan, look) < plan.min_bake - _SLACK:
         return "bake"
-    return "bad-data" if state.bad > BAD_SHARE * max(state.looks, 1) else "absent"
+    if state.bad > BAD_SHARE * max(state.looks, 1):
+        return "bad-data"
+    return "same" if state.same else "absent"
 
 
 def baking_seconds(plan: Plan, look: Look) -> float:
@@ -118,6 +125,8 @@ def why_undecided(plan: Plan, state: VerdictState, evidence: Evidence) -> Reason
     """The one reason that a run without a verdict at its deadline is given."""
     if state.frozen:
         return "frozen"
+    if state.same:
+        return "same-processes"
     if evidence.used == 0 or state.longest_empty >= EMPTY_IN_A_ROW:
         return "no-data"
     if state.bad > BAD_SHARE * max(state.looks, 1):

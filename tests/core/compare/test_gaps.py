@@ -13,6 +13,7 @@ from analysis_service.core.compare.reading import Reading, Series
 from analysis_service.core.compare.spec import parse, plan_of
 from analysis_service.core.compare.state import Setup
 from analysis_service.core.model import Cause, Metric, Phase
+from analysis_service.core.statistics.hygiene import SAME
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY = timedelta(seconds=30)
@@ -111,22 +112,24 @@ def test_a_comparison_without_data_says_whose(shape: str, canary: Any, stable: A
 @pytest.mark.parametrize(
     ("canary", "stable", "shared"),
     [
-        ({"c": 100.0}, {"s": 900.0}, False),
+        ({"c": 100.0}, {"s": 900.0}, []),
         # stable's selector matches the canary as well, or the other way round
-        ({"c": 100.0}, {"c": 100.0, "s": 900.0}, True),
-        ({"c": 100.0, "s": 900.0}, {"s": 900.0}, True),
+        ({"c": 100.0}, {"c": 100.0, "s": 900.0}, [SHARED]),
+        ({"c": 100.0, "s": 900.0}, {"s": 900.0}, [SHARED]),
+        # both match the same
+        ({"c": 100.0, "s": 900.0}, {"c": 100.0, "s": 900.0}, [SHARED, SAME]),
         # one router counts for both versions
-        ({"router": 100.0}, {"router": 900.0}, False),
+        ({"router": 100.0}, {"router": 900.0}, []),
         # nothing has happened yet, and sums have no names
-        ({"c": 0.0}, {"c": 0.0}, False),
-        ({"": 100.0}, {"": 100.0}, False),
+        ({"c": 0.0}, {"c": 0.0}, []),
+        ({"": 100.0}, {"": 100.0}, []),
     ],
 )
-@pytest.mark.parametrize("shape", ["counts", "histogram"])
+@pytest.mark.parametrize("shape", ["counts", "histogram", "gauge"])
 def test_arms_that_share_processes(
-    shape: str, canary: Mapping[str, float], stable: Mapping[str, float], shared: bool
+    shape: str, canary: Mapping[str, float], stable: Mapping[str, float], shared: list[str]
 ) -> None:
-    data = {"counts": {"events": QUERY, "totals": QUERY}, "histogram": QUERY}[shape]
+    data = {"counts": {"events": QUERY, "totals": QUERY}, "histogram": QUERY, "gauge": QUERY}[shape]
     spec = parse({"arms": ARMS, shape: data, "margin": {"relative": 0.5}, "maxDuration": "60s"}, EVERY)
     memory = Memory()
     for number in (1, 2):
@@ -134,7 +137,47 @@ def test_arms_that_share_processes(
             (ask.arm, ask.part): of_pods(shape, canary if ask.arm == "canary" else stable, number) for ask in spec.asks
         }
         memory, found = take(spec, memory, readings, 30.0 * number)
-    assert (SHARED in found.flags) is shared
+    assert [flag for flag in found.flags if flag in (SHARED, SAME)] == shared
+
+
+@pytest.mark.parametrize(("same", "phase"), [(True, Phase.INCONCLUSIVE), (False, Phase.SUCCESSFUL)])
+@pytest.mark.parametrize("shape", ["counts", "histogram", "gauge"])
+def test_arms_that_are_the_same_processes_never_pass(shape: str, same: bool, phase: Phase) -> None:
+    """However alike they are: the canary was not looked at. Nor does onNoData pass them."""
+    data = {"counts": {"events": QUERY, "totals": QUERY}, "histogram": QUERY, "gauge": QUERY}[shape]
+    spec = parse({"arms": ARMS, shape: data, "margin": {"relative": 0.9}, "maxDuration": "30m"}, EVERY)
+    setup, metric = Setup("errors", spec, plan_of(spec, 1.0)), Metric("errors", on_no_data="Successful")
+    folded, memory, ending = state.begin(setup), Memory(), None
+    for number in range(70):
+        readings = {(ask.arm, ask.part): busy(shape, ask.part, "p" if same else ask.arm, number) for ask in spec.asks}
+        found = looking.look(setup, metric, folded, memory, readings, START, START + number * EVERY)
+        memory, folded, ending = found.memory, found.state or folded, found.ending
+        if ending is not None and ending.phase.done:
+            break
+    assert ending is not None
+    assert ending.phase is phase, ending.reason
+    if same:
+        assert ending.cause is Cause.NO_DATA
+        assert "looks: both arms are the same processes, so nothing was compared;" in ending.reason
+        assert "Both arms found the same processes in" in ending.reason
+        assert ending.reason.endswith("does one query match the other version too?")
+        assert telling.at_termination(setup, folded, None, "", strict=False).phase is Phase.INCONCLUSIVE
+
+
+def busy(shape: str, part: str, pod: str, number: int) -> Reading:
+    """A process with much traffic that is like every other."""
+    if shape == "gauge":
+        return Reading(
+            (Series({"pod": pod}, 10.0 + 0.1 * ((number * 7919) % 13) + (0.01 if pod == "stable" else 0.0)),)
+        )
+    edges = {"0.1": 0.5, "0.2": 0.9, "0.5": 0.98, "1": 0.995, "+Inf": 1.0} if shape == "histogram" else {"": 1.0}
+    share = 0.1 if part == "events" else 1.0
+    return Reading(
+        tuple(
+            Series({"pod": pod, **({"le": le} if le else {})}, 4000.0 * (number + 1) * share * below)
+            for le, below in edges.items()
+        )
+    )
 
 
 def of_pods(shape: str, pods: Mapping[str, float], number: int) -> Reading:

@@ -10,6 +10,7 @@ import pytest
 from analysis_service.core.statistics import budget, forecast, histogram, sentence
 from analysis_service.core.statistics.evidence import FLOOR_FILLS_MARGIN, Evidence, QuantileEstimate
 from analysis_service.core.statistics.frozen import FROZEN, UNCHANGED
+from analysis_service.core.statistics.hygiene import SAME
 from analysis_service.core.statistics.looks import Counts, Histogram, Look
 from analysis_service.core.statistics.plan import Margin, Plan
 from analysis_service.core.statistics.sentence import NOTHING, Held
@@ -94,12 +95,12 @@ def test_nothing_passes_while_an_arm_is_silent(
     assert step(PLAN, VerdictState(), at, given).outcome == outcome
 
 
-@pytest.mark.parametrize("flag", [FROZEN, UNCHANGED])
+@pytest.mark.parametrize("flag", [FROZEN, UNCHANGED, SAME])
 def test_nothing_passes_while_an_arm_stands_still(flag: str) -> None:
     """Nor while it has not changed for improbably long; what is dropped for it is no routing fault."""
     state = VerdictState()
     for number in range(5, 12):
-        at = Look(number, START, Counts(1.0, 100.0) if flag == UNCHANGED else None, Counts(1.0, 100.0), flags=(flag,))
+        at = Look(number, START, Counts(1.0, 100.0) if flag != FROZEN else None, Counts(1.0, 100.0), flags=(flag,))
         state = step(PLAN, state, at, evidence(log_e_safety=9.0))
         assert (state.outcome, state.longest_empty, state.frozen) == ("", 0, flag == FROZEN)
     assert (why_undecided(PLAN, state, evidence()) == "frozen") == state.frozen
@@ -129,6 +130,8 @@ def test_bad_data_keeps_a_pass_back() -> None:
         (VerdictState(looks=20), {"estimate": 1.45, "lower": 0.3}, "low-traffic"),
         # pods differ among themselves by the whole margin
         (VerdictState(looks=20), {"estimate": 1.45, "flags": (FLOOR_FILLS_MARGIN,)}, "high-noise"),
+        # the canary's query finds stable's processes
+        (VerdictState(looks=20, same=True), {}, "same-processes"),
         (VerdictState(looks=20), {"grade": "none"}, "uncalibrated"),
         (VerdictState(looks=20), {"dispersion": 3.0}, "high-noise"),
         (VerdictState(looks=20), {"autocorrelation": 0.7}, "high-noise"),
@@ -196,6 +199,7 @@ HARMFUL = {"log_e_harm": E20 + 0.1}
         ({}, 9, VerdictState("pass", 9, passed_at=9), SAFE, ""),
         # an arm is silent, or stands still
         ({}, 9, VerdictState(looks=9), SAFE, "absent"),
+        ({}, 9, VerdictState(looks=9, same=True), SAFE, "same"),
         ({}, 9, VerdictState(looks=9, bad=4), SAFE, "bad-data"),
         ({"min_samples": 5000.0}, 9, VerdictState(looks=9), SAFE, "samples"),
         ({"min_samples": 5000.0}, 9, VerdictState(looks=9), HARMFUL, "samples"),
