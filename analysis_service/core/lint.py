@@ -75,7 +75,8 @@ def check(parsed: Parsed, *, strict: bool = False, gate: bool = False, missing: 
     placed = [_placed(problem, parsed.source) for problem in limited(found)]
     placed += _conditions(template, parsed.source, strict=strict)
     known = [problem.path for problem in parsed.problems if problem.severity == "error"]
-    known += filter(None, map(meant, parsed.problems))  # what is misspelt is not missing
+    # what is misspelt is not missing, unless it is there as well
+    known += (path for path in map(meant, parsed.problems) if path and not parsed.source.holds(path))
     fresh = [problem for problem in placed if not any(_related(problem.path, path) for path in known)]
     together = dict.fromkeys((*parsed.problems, *fresh))
     return Checked(parsed, limited(sorted(together, key=attrgetter("line", "column"))))

@@ -93,6 +93,9 @@ class Source:
         """The place of a path; of its nearest parent if the path is not in the document."""
         return self._walk(path)[1]
 
+    def holds(self, path: str) -> bool:
+        return self._walk(path)[2] == path
+
     def span(self, path: str) -> tuple[Position, int]:
         """What to underline for a path, and how much of it: the value if it is a text on one line, else the key."""
         node, at, walked = self._walk(path)
