@@ -137,7 +137,7 @@ class Counts:
         null: float,
         sign: int,
         temper: Array,
-        level: float,
+        level: Array | float,
         *,
         trials: Array | None = None,
         least: Array | float = 0.0,

@@ -19,7 +19,7 @@ from benchmarks.verdict_counts import Counts
 Array = NDArray[np.float64]
 
 QUANTILES = (0.5, 0.95, 0.99)
-BETA = 0.05
+ALPHA = BETA = 0.05
 
 
 class Histograms:
@@ -38,7 +38,7 @@ class Histograms:
     ) -> None:
         self.edges, self.factor = np.array(edges), factor
         self.planned = planned
-        self.part = last_counts.parts(Plan("sequential-histogram", planned_looks=planned))[1]
+        self.parts = last_counts.parts(Plan("sequential-histogram", planned_looks=planned))
         below = np.cumsum(first, axis=1)[:, :-1]
         self.mirrored = 1.0 - below / first.sum(axis=1, keepdims=True) > 0.5  # (R, E)
         noise = [[one.at_edge(edge) for edge in edges] for one in calibrations]
@@ -48,9 +48,7 @@ class Histograms:
         self.order = self._groups(restarts=True)
         self.shifted: list[Counts] | None = None
         self.total = np.zeros_like(first)
-        self.trials = np.zeros(
-            (2, *self.mirrored.shape)
-        )  # of each edge against the margin, and how many must have been
+        self.trials = np.zeros((2, 2, *self.mirrored.shape))  # against no change and the margin; how many had to be
         self.targets: NDArray[np.bool_] | None = None
 
     def _groups(self, *, restarts: bool) -> list[Counts]:
@@ -76,7 +74,7 @@ class Histograms:
                 rows = np.broadcast_to(chosen[:, None], self.mirrored.shape)[self.mirrored == mirrored]
                 group.keep(rows)
         self.mirrored, self.total = self.mirrored[chosen], self.total[chosen]
-        self.trials = self.trials[:, chosen]
+        self.trials = self.trials[:, :, chosen]
         self.phi, self.sufficient, self.memory = self.phi[chosen], self.sufficient[chosen], self.memory[chosen]
         if self.targets is not None:
             self.targets = self.targets[chosen]
@@ -119,9 +117,8 @@ class Histograms:
         n = n_c + n_s
         w = np.broadcast_to(n_c / n, x_c.shape)
         p = (x_c + x_s) / n
-        if factor != 1.0:
-            least = np.maximum(x_c + x_s - n_s, 0.0)
-            self.trials += np.stack((np.minimum(x_c + x_s, n_c) - least, least))
+        least = np.maximum(x_c + x_s - n_s, 0.0)
+        self.trials[int(factor != 1.0)] += np.stack((np.minimum(x_c + x_s, n_c) - least, least))
         residual, variance = x_c - w * (x_c + x_s), p * (1.0 - p) * n_c * n_s / n
         for mirrored, group in zip((False, True), groups, strict=True):
             rows = self.mirrored == mirrored
@@ -157,26 +154,33 @@ class Histograms:
     def harm(self) -> Array:
         levels = self._spread(self.order, 0.0, 1, 1)
         top = levels.max(axis=1)
-        mean: Array = np.log(np.exp(levels - top[:, None]).mean(axis=1)) + top
+        mean: Array = np.log(np.exp(levels - top[:, None]).mean(axis=1)) + top + math.log1p(-self.parts[0])
+        if self._bets():
+            known = (self.trials[0, 0] > 0.0).sum(axis=1)[:, None]
+            won = self._won(self.order, 0, 1, self.parts[0] * ALPHA / np.maximum(known, 1))
+            mean = np.where(won.any(axis=1), np.logaddexp(mean, -math.log(ALPHA)), mean)
         return mean
 
     def safety(self) -> Array:
         if self.shifted is None or self.targets is None or self.shifted[0].used == 0:
             return np.zeros(len(self.total))
-        levels = self._spread(self.shifted, 0.0, -1, 0) + math.log1p(-self.part)
-        if self.part and self.order[0].used == self.planned:
-            levels = np.where(self._won(), np.logaddexp(levels, -math.log(BETA)), levels)
+        levels = self._spread(self.shifted, 0.0, -1, 0) + math.log1p(-self.parts[1])
+        if self._bets():
+            won = self._won(self.shifted, 1, -1, np.full((len(levels), 1), self.parts[1] * BETA))
+            levels = np.where(won, np.logaddexp(levels, -math.log(BETA)), levels)
         least: Array = np.where(self.targets, levels, np.inf).min(axis=1)
         return np.where(self.targets.any(axis=1), least, 0.0)
 
-    def _won(self) -> NDArray[np.bool_]:
-        """(R, E) whether the bet on the last look is won, were it this one."""
-        assert self.shifted is not None
+    def _bets(self) -> bool:
+        return any(self.parts) and self.order[0].used == self.planned
+
+    def _won(self, groups: list[Counts], against: int, sign: int, level: Array) -> NDArray[np.bool_]:
+        """(R, E) whether the bet on the last look is won. against: 0 no change, 1 the margin; level: (R, 1)."""
         won: NDArray[np.bool_] = np.zeros(self.mirrored.shape, dtype=bool)
-        for mirrored, group, order in zip((False, True), self.shifted, self.order, strict=True):
+        levels = np.broadcast_to(level, won.shape)
+        for mirrored, group, order in zip((False, True), groups, self.order, strict=True):
             rows = self.mirrored == mirrored
-            trials, least = self.trials[:, rows]
-            won[rows] = group.betting(
-                0.0, 1 if mirrored else -1, order.temper(), self.part * BETA, trials=trials, least=least
-            )
+            trials, least = self.trials[against][:, rows]
+            toward = -sign if mirrored else sign
+            won[rows] = group.betting(0.0, toward, order.temper(), levels[rows], trials=trials, least=least)
         return won

@@ -148,8 +148,8 @@ def test_gauge(tmp_path: Path, direction: str, canary: str, phase: str) -> None:
 
 @pytest.mark.parametrize(("share", "phase"), [("9", "Successful"), ("3", "Failed")])
 def test_histogram(tmp_path: Path, share: str, phase: str) -> None:
-    stable = '{"0.1": 0+900x40, "0.5": 0+990x40, "+Inf": 0+1000x40}'
-    canary = f'{{"0.1": 0+{share}0x40, "0.5": 0+99x40, "+Inf": 0+100x40}}'
+    stable = '{"0.1": 0+9000x40, "0.5": 0+9900x40, "+Inf": 0+10000x40}'
+    canary = f'{{"0.1": 0+{share}00x40, "0.5": 0+990x40, "+Inf": 0+1000x40}}'
     done = run(
         tmp_path, case(f"latency: {{canary: {canary}, stable: {stable}}}", f"{{phase: {phase}}}"), template=HISTOGRAM
     )

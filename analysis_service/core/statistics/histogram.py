@@ -7,8 +7,9 @@ a test of stochastic order, and sees tails and bodies alike.
 
 Against the margin (x(1+m), or m in the metric's unit) the canary's share beyond b is compared with stable's share
 beyond b/(1+m) (or b - m), interpolated inside the bucket by the shape of what stable has shown before (`bucket_shape`);
-for safety the *least* evidence over the edges next to the wanted quantiles counts, since each must be shown harmless,
-and where the end is known each has a bet on the last look (`last_counts`). Those edges are chosen from stable's first
+for safety the *least* evidence over the edges next to the wanted quantiles counts, since each must be shown harmless.
+Where the end is known there are bets on the last look (`last_counts`): on harm at the edge that shows it best, with
+Bonferroni's correction, and on safety at each edge that needs it. Those edges are chosen from stable's first
 observations (BEYOND of them beyond the highest quantile expected), which then are no evidence against the margin. Harm
 either way is looked for from both sides, and must be ruled out on both.
 
@@ -49,6 +50,17 @@ class EdgeState(msgspec.Struct, frozen=True):
     opposite: CountState = CountState()  # against the margin the other way, when harm lies both ways
 
 
+class LastLook(msgspec.Struct, frozen=True, omit_defaults=True):
+    """P-values of the bets on the last look: on harm and on harm beyond the margin, of all edges together.
+
+    safety: of each target, towards harm; then, when harm lies both ways, of each the other way.
+    """
+
+    harm: float = 1.0
+    beyond: float = 1.0
+    safety: tuple[float, ...] = ()
+
+
 class HistogramState(msgspec.Struct, frozen=True):
     look: int = 0
     used: int = 0
@@ -60,9 +72,7 @@ class HistogramState(msgspec.Struct, frozen=True):
     targets: tuple[int, ...] = ()  # indices into `judged`: the edges that must be shown harmless
     frozen: bool = False  # targets are chosen
     flags: tuple[str, ...] = ()
-    last: tuple[
-        float, ...
-    ] = ()  # p-values of the bets on the last look, of each target towards harm, then of the others
+    last: LastLook | None = None
 
 
 def start(plan: Plan) -> HistogramState:
@@ -177,21 +187,37 @@ def _with(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
 
 def _ended(plan: Plan, look: Look, state: HistogramState) -> HistogramState:
     """The state with this look in it, usable or not; at the planned last one with what the bets on it were worth."""
-    if state.last or not state.targets or not last_counts.is_last(plan, look) or not last_counts.parts(plan)[1]:
+    if state.last is not None or not state.judged or not last_counts.is_last(plan, look):
         return state
-    chances = tuple(_p_value(plan, state.judged[i], way) for way in _ways(plan) for i in state.targets)
-    return msgspec.structs.replace(state, last=chances)
+    if not any(last_counts.parts(plan)):
+        return state
+    ways = _ways(plan)
+    harm: list[float | None] = []
+    beyond: list[float | None] = []
+    safety: list[float] = []
+    for way in ways:
+        for i, item in enumerate(state.judged):
+            toward, margined = -way if item.mirrored else way, item.shifted if way == ways[0] else item.opposite
+            harm.append(_p_value(plan, item, item.order, toward))
+            beyond.append(_p_value(plan, item, margined, toward))
+            if i in state.targets:
+                safe = _p_value(plan, item, margined, -toward)
+                safety.append(1.0 if safe is None else safe)
+    return msgspec.structs.replace(state, last=LastLook(_least(harm), _least(beyond), tuple(safety)))
 
 
-def _p_value(plan: Plan, item: EdgeState, way: int) -> float:
-    """Of a canary at the margin in this direction, at one edge; 1 where nothing is known."""
-    state = item.shifted if way == harm_sign(plan.direction) else item.opposite
+def _p_value(plan: Plan, item: EdgeState, state: CountState, sign: int) -> float | None:
+    """Of as many of the canary's events, or more (sign +1; fewer for -1), where shares are equal. None: no events."""
     if state.trials <= 0.0:
-        return 1.0
+        return None
     mean = last_counts.mean_of(state.sums, 0.0) - state.least
-    away = way if item.mirrored else -way
-    temper = _dispersion(plan, item)
-    return last_counts.tail(state.x_c - state.least, state.trials, mean, away, temper)
+    return last_counts.tail(state.x_c - state.least, state.trials, mean, sign, _dispersion(plan, item))
+
+
+def _least(chances: list[float | None]) -> float:
+    """Bonferroni's p-value; edges without events could not have shown anything, whatever the canary had of them."""
+    known = [one for one in chances if one is not None]
+    return min(len(known) * min(known), 1.0) if known else 1.0
 
 
 def _ways(plan: Plan) -> tuple[int, ...]:
@@ -245,7 +271,7 @@ def _fold(
         partition=rate_ratio.partition(x_c + x_s, w),
         weighted=(x_c * n_s / n, x_s * n_c / n),
         residual=(x_c - w * (x_c + x_s), _variance(x_c, x_s, n_c, n_s)),
-        trials=(min(x_c + x_s, n_c) - least, least) if shape is not None else (0.0, 0.0),  # as in `odds_ratio`
+        trials=(min(x_c + x_s, n_c) - least, least),  # as in `odds_ratio`
         slots=SLOTS,
     )
 
@@ -295,7 +321,7 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
     if not state.judged:
         return common
     ways = _ways(plan)
-    part = last_counts.parts(plan)[1]
+    parts, last = last_counts.parts(plan), state.last or LastLook()
     share = math.log(len(ways))
     harm: list[float] = []
     beyond: list[float] = []
@@ -308,15 +334,16 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
         value = -math.inf
         for way in ways:
             toward = -way if item.mirrored else way
-            logs = conditional.evaluate(item.order, toward, 0.0, temper)
+            logs = conditional.evaluate(item.order, toward, 0.0, temper, parts)
             value = log_add(value, logs.harm - share)
             margined = item.shifted if way == sign else item.opposite
             if margined.sums:
-                against = conditional.evaluate(margined, toward, 0.0, temper, (0.0, part))
+                against = conditional.evaluate(margined, toward, 0.0, temper, parts)
                 beyond.append(against.harm)
                 if i in state.targets:
-                    p = state.last[ways.index(way) * len(state.targets) + state.targets.index(i)] if state.last else 1.0
-                    safety.append(last_counts.worth(against.safety, p, part, -math.log(plan.beta)))
+                    at = ways.index(way) * len(state.targets) + state.targets.index(i)
+                    p = last.safety[at] if last.safety else 1.0
+                    safety.append(last_counts.worth(against.safety, p, parts[1], -math.log(plan.beta)))
         if value >= max(harm, default=-math.inf):
             since = logs.since
         harm.append(value)
@@ -326,10 +353,11 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
     wanted = _highest(plan)
     q_c, q_s = _quantile(state.edges, state.canary, wanted), _quantile(state.edges, state.stable, wanted)
     lower, upper = _ratio_interval(quantiles, wanted)
-    log_harm = _mean(harm)
+    to_fail = -math.log(plan.alpha)
+    log_harm = last_counts.worth(_mean(harm), last.harm, parts[0], to_fail)
     used = max(state.used, 1)
     log_safety = min(safety, default=0.0)
-    log_beyond = _mean(beyond) if beyond else 0.0
+    log_beyond = last_counts.worth(_mean(beyond), last.beyond, parts[0], to_fail) if beyond else 0.0
     return msgspec.structs.replace(
         common,
         margin=_shown_margin(plan, q_s, sign),

@@ -30,8 +30,7 @@ from .plan import MAX_LOG_RATIO, Plan
 from .roots import confidence_limit
 from .verdict import share_elapsed
 
-SAFETY = 2.5  # the bet on safety has so many times the part of that on harm: harm must be found early, safety need not
-MOST_SAFETY = 0.5  # of the weight
+MOST_SAFETY = 0.5  # of the weight: nothing is worth anything before the end, and a pass ends the waiting
 ROW = NODES + 3  # phi, events beyond the least possible, trials, S at the nodes beyond the least possible
 _STEP = 0.01  # of the derivative, a five-point stencil: its error is below 1e-9 of the trials
 _ROOM = 1e-9  # of a level, for rounding
@@ -47,7 +46,7 @@ def parts(plan: Plan) -> tuple[float, float]:
 def parts_of(planned: int) -> tuple[float, float]:
     """planned: looks, 0 for open-ended."""
     part = last_look.share(planned)
-    return part, min(SAFETY * part, MOST_SAFETY)
+    return part, min(last_look.SAFETY * part, MOST_SAFETY)
 
 
 def is_last(plan: Plan, look: Look) -> bool:

@@ -118,23 +118,27 @@ class _Edges:
         harm = self.finds(looks, effect)
         if watched or harm < POWER:
             return harm
-        early = self.finds(math.ceil(looks * self.plan.min_bake), effect)
+        early = self.finds(math.ceil(looks * self.plan.min_bake), effect, planned=looks)
         passed = self.passes(looks, harm_sign(self.plan.direction) * effect, ended=False)  # at the last, harm is first
         return found_first(early, harm, passed)
 
-    def finds(self, looks: float, effect: float) -> float:
-        """At the edge that shows it best: the evidence is the mean over edges."""
-        plan, sign = self.plan, harm_sign(self.plan.direction)
+    def parts(self, planned: int) -> tuple[float, float]:
+        """Of the weight, what is bet on the last of so many looks: on harm, on safety."""
+        return last_counts.parts_of(planned) if self.plan.restarts else (0.0, 0.0)
+
+    def finds(self, looks: int, effect: float, *, planned: int = 0) -> float:
+        """At the edge that shows it best: the evidence is the mean over edges. planned: looks, if there are more."""
+        plan, sign, part = self.plan, harm_sign(self.plan.direction), self.parts(planned or looks)[0]
         at_margin = plan.fail_at == "margin"
-        looks = self.of_margin(looks) if at_margin else looks
-        if looks <= 0:
+        spoken = self.of_margin(looks) if at_margin else looks
+        if spoken <= 0:
             return 0.0
-        limit = -math.log(plan.alpha) + math.log(len(self.judged)) + (math.log(2) if plan.direction == "either" else 0)
-        if plan.restarts:
-            limit -= math.log(FIRST)
+        alpha = plan.alpha / len(self.judged) / (2 if plan.direction == "either" else 1)
+        limit = -math.log(alpha) - (math.log(FIRST) if plan.restarts else 0.0)
         canary = self.beyond(self.judged * math.exp(-sign * effect))
-        stable = self.beyond(self.within(sign) if at_margin else self.judged)
-        return max(self.chances(self.against(looks, canary, stable), sign, limit))
+        expected = self.against(spoken, canary, self.beyond(self.within(sign) if at_margin else self.judged))
+        last = self.last(spoken, expected, sign, part * alpha) if part and not planned else None
+        return max(self.chances(expected, sign, limit - math.log1p(-part), last))
 
     def passes(self, planned: int, log_ratio: float = 0.0, *, ended: bool = True) -> float:
         """The chance that every wanted edge is shown harmless, of equal arms or of observations e^log_ratio times.
@@ -146,7 +150,7 @@ class _Edges:
         if looks <= 0 or not margin or not self.wanted:
             return 0.0
         sign, least = harm_sign(plan.direction), 1.0
-        part = last_counts.parts_of(planned)[1] if plan.restarts else 0.0
+        part = self.parts(planned)[1]
         for way in (1, -1) if plan.direction == "either" else (sign,):
             canary = self.beyond(self.judged * math.exp(-log_ratio))
             expected = self.against(looks, canary, self.beyond(self.within(way)))
@@ -159,7 +163,7 @@ class _Edges:
         """Where the bet on the last look is won, per edge in standard errors from no difference; infinite: nowhere."""
         n_c, n_s = looks * self.total * self.share, looks * self.total * (1.0 - self.share)
         found = np.full(len(self.judged), math.inf)
-        for i in self.wanted:
+        for i in range(len(self.judged)):
             events, toward = float(expected.scale[i]), -sign if self.mirrored[i] else sign
             least, mean = max(0.0, events - n_s), events * self.share
             trials = min(events, n_c) - least

@@ -74,8 +74,8 @@ def test_the_bet_decides_what_the_mixture_does_not(direction: str) -> None:
         mixed = replay(plan(direction=direction, planned_looks=0), run)[1].log_e_safety
         part = last_counts.parts(settings_)[1]
         ways = 2 if direction == "either" else 1
-        assert len(state.last) == ways * len(state.targets)
-        wins = max(state.last) <= part * settings_.beta
+        assert len(state.last.safety) == ways * len(state.targets)
+        wins = max(state.last.safety) <= part * settings_.beta
         assert evidence.log_e_safety >= mixed + np.log1p(-part) - 1e-9
         assert before.log_e_safety <= mixed + 3.0
         if wins:
@@ -85,11 +85,37 @@ def test_the_bet_decides_what_the_mixture_does_not(direction: str) -> None:
     assert won + lost == 12
 
 
+@pytest.mark.parametrize("fail_at", ["noharm", "margin"])
+@pytest.mark.parametrize(("direction", "ratio"), [("increase", 1.0), ("decrease", 1.0), ("either", 1.0)])
+def test_an_unchanged_canary_seldom_fails(fail_at: str, direction: str, ratio: float) -> None:
+    """With so few looks the bet has more of the budget than the mixture."""
+    rng, settings_ = np.random.default_rng(8), plan(fail_at=fail_at, direction=direction, planned_looks=8)
+    outcomes = []
+    for _ in range(60):
+        state = FAMILY.start(settings_)
+        for look in looks(rng, ratio, 8):
+            state = FAMILY.update(settings_, state, look)
+        evidence = FAMILY.assess(settings_, state, interval=False)
+        outcomes.append((evidence.log_e_harm if fail_at == "noharm" else evidence.log_e_harm_margin) >= LIMIT)
+    assert sum(outcomes) <= 5  # 1.8 expected at most
+
+
+@pytest.mark.parametrize(("direction", "ratio"), [("increase", 1.2), ("decrease", 1 / 1.2), ("either", 1.2)])
+def test_harm_that_the_mixture_does_not_show(direction: str, ratio: float) -> None:
+    settings_ = plan(fail_at="noharm", direction=direction, planned_looks=12)
+    won = [0, 0]
+    for seed in range(20):
+        run = looks(np.random.default_rng(seed), ratio, 12)
+        won[0] += replay(settings_, run)[1].log_e_harm >= LIMIT
+        won[1] += replay(plan(direction=direction, planned_looks=0), run)[1].log_e_harm >= LIMIT
+    assert won[0] >= won[1] + 5
+
+
 def test_what_it_was_worth_stays() -> None:
     run = looks(np.random.default_rng(3), 1.0, LOOKS + 3)
     states = [replay(plan(), run[:k])[0] for k in (LOOKS - 1, LOOKS, LOOKS + 3)]
-    assert states[0].last == ()
-    assert states[1].last == states[2].last != ()
+    assert states[0].last is None
+    assert states[1].last == states[2].last is not None
 
 
 def test_a_silent_last_look_decides_too() -> None:
@@ -97,10 +123,11 @@ def test_a_silent_last_look_decides_too() -> None:
     state, _ = replay(plan(), [*run[:-1], Look(LOOKS, EPOCH, None, run[-1].stable)])
     assert isinstance(state, HistogramState)
     assert state.dropped == 1
-    assert state.last != ()
+    assert state.last is not None
 
 
-def test_without_a_margin_nothing_is_bet() -> None:
+def test_without_a_margin_nothing_is_bet_on_it() -> None:
     run = looks(np.random.default_rng(3), 1.0)
     state, _ = replay(Plan("sequential-histogram", planned_looks=LOOKS), run)
-    assert set(state.last) <= {1.0}
+    assert set(state.last.safety) <= {1.0}
+    assert state.last.beyond == 1.0
