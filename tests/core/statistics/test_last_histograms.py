@@ -1,5 +1,7 @@
 """Histograms against the margin: what is at it seldom passes, and the bet on the last look decides what is within."""
 
+import itertools
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +45,28 @@ def verdict(settings_: Plan, run: list[Look]) -> VerdictState:
         if found.outcome:
             break
     return found
+
+
+@pytest.mark.parametrize("direction", ["increase", "decrease", "either"])
+def test_the_evidence_is_fair_with_the_bet(direction: str) -> None:
+    """E[e] <= 1 at the last look, by enumeration of all that four and six observations can be."""
+    shares, edges, alpha = (0.5, 0.3, 0.2), (1.0, 2.0), 0.4
+    settings_ = Plan("sequential-histogram", planned_looks=4, alpha=alpha, direction=direction)  # type: ignore[arg-type]
+    arms = [[c for c in itertools.product(range(n + 1), repeat=3) if sum(c) == n] for n in (4, 6)]
+
+    def chance(counts: tuple[int, ...]) -> float:
+        ways = math.factorial(sum(counts)) / math.prod(math.factorial(n) for n in counts)
+        return ways * math.prod(s**n for s, n in zip(shares, counts, strict=True))
+
+    mean = won = 0.0
+    for c, s in itertools.product(*arms):
+        canary, stable = (Histogram(edges, tuple(map(float, counts))) for counts in (c, s))
+        state, evidence = replay(settings_, [Look(4, EPOCH, canary, stable)])
+        weight = chance(c) * chance(s)
+        mean += weight * math.exp(evidence.log_e_harm)
+        won += weight * (state.last.harm <= last_counts.parts(settings_)[0] * alpha)
+    assert mean <= 1.0 + 1e-9
+    assert 0.0 < won <= last_counts.parts(settings_)[0] * alpha
 
 
 @pytest.mark.parametrize("quantiles", [(0.5, 0.95, 0.99), (0.99,), (0.5,)])
