@@ -133,7 +133,7 @@ class Both:
     def __init__(self, plan: Plan, calibrations: list[Calibration]) -> None:
         assert all(c.sufficient and c.log_ratio for c in calibrations)
         planned, self.level = plan.planned_looks, plan.alpha  # which is beta here
-        self.parts = last_look.shares_of_gauges(planned)
+        self.parts = last_look.shares(planned)
         folds = [usual(replace(plan, calibration=c), log_ratio=True) for c in calibrations]
         priors, floors = [prior(c, planned)[1] for c in calibrations], [c.noise_floor for c in calibrations]
         self.all = Gauges(planned, folds, priors, floors)

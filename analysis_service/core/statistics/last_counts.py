@@ -30,7 +30,10 @@ from .plan import MAX_LOG_RATIO, Plan
 from .roots import confidence_limit
 from .verdict import share_elapsed
 
-MOST_SAFETY = 0.5  # of the weight: nothing is worth anything before the end, and a pass ends the waiting
+MOST_HARM = 0.35  # of the weight: before the end it is worth nothing
+MOST_SAFETY = 0.5  # safety need not be found early
+HALF = 60  # looks of a plan with which the part on harm would be a half: longer ones find earlier what they can find
+SAFETY = 2.5  # times as much
 ROW = NODES + 3  # phi, events beyond the least possible, trials, S at the nodes beyond the least possible
 _STEP = 0.01  # of the derivative, a five-point stencil: its error is below 1e-9 of the trials
 _ROOM = 1e-9  # of a level, for rounding
@@ -45,8 +48,10 @@ def parts(plan: Plan) -> tuple[float, float]:
 
 def parts_of(planned: int) -> tuple[float, float]:
     """planned: looks, 0 for open-ended."""
-    part = last_look.share(planned)
-    return part, min(last_look.SAFETY * part, MOST_SAFETY)
+    if not last_look.FEWEST < planned <= last_look.LONGEST:
+        return 0.0, 0.0
+    part = HALF / (HALF + planned)
+    return min(part, MOST_HARM), min(SAFETY * part, MOST_SAFETY)
 
 
 def is_last(plan: Plan, look: Look) -> bool:

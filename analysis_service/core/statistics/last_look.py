@@ -20,26 +20,20 @@ from typing import Any
 from .gauge_series import Whole
 from .mixture import log_add
 
-MOST = 0.35  # of the weight
-MOST_OF_GAUGES = 0.65
-SAFETY = 2.5  # times as much
-HALF = 60  # looks of a plan with which the share would be a half: longer ones find earlier what they can find
+ALL_ON_HARM, ALL_ON_SAFETY = 24, 120  # looks of a plan in which all of the weight would be put on them
+MOST = 0.65
 LONGEST = 2000  # looks of a plan from which the share is too small to matter
 FEWEST = 3.0  # points at the end
 
 
-def share(planned: int, most: float = MOST) -> float:
-    """The bet's part of the weight. planned: looks, 0 for open-ended, which has no last look."""
-    return min(most, HALF / (HALF + planned)) if FEWEST < planned <= LONGEST else 0.0
+def shares(planned: int) -> tuple[float, float]:
+    """The bet's parts of the weight, on harm and on safety. planned: looks, 0 for open-ended: without a last look.
 
-
-def shares_of_gauges(planned: int) -> tuple[float, float]:
-    """(on harm, on safety): of a bet that is worth something from the beginning, more may be put on.
-
-    Harm must be found early, safety need not.
+    Harm is found before the end where the plan is long; safety need not be found early.
     """
-    part = share(planned, MOST_OF_GAUGES)
-    return part, min(SAFETY * part, MOST_OF_GAUGES)
+    if not FEWEST < planned <= LONGEST:
+        return 0.0, 0.0
+    return min(ALL_ON_HARM / planned, MOST), min(ALL_ON_SAFETY / planned, MOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class _Gauge:
         return crossing(standard, _bound(-math.log(level * weight * (1.0 - part)), n, freedom), last)
 
     def shares(self, looks: int) -> tuple[float, float]:
-        return last_look.shares_of_gauges(looks) if self.plan.restarts else (0.0, 0.0)
+        return last_look.shares(looks) if self.plan.restarts else (0.0, 0.0)
 
     def found(self, looks: int, effect: float) -> float:
         plan = self.plan

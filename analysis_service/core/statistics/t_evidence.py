@@ -171,7 +171,7 @@ def _mean_and_deviation(series: Series, resolution: float) -> tuple[float, float
 
 def _bets(plan: Plan, used: int) -> tuple[last_look.Bet, last_look.Bet]:
     """On harm, on safety. The single-start form knows no end."""
-    harm, safety = last_look.shares_of_gauges(plan.planned_looks) if plan.restarts else (0.0, 0.0)
+    harm, safety = last_look.shares(plan.planned_looks) if plan.restarts else (0.0, 0.0)
     left = plan.planned_looks - used
     return last_look.Bet(harm, left), last_look.Bet(safety, left)
 

@@ -52,12 +52,9 @@ def test_at_the_end_it_is_the_t_test(prior: float, n: int) -> None:
 
 @pytest.mark.parametrize("planned", [0, 1, 3, 4, 24, 240, 2000, 2001, 10_000])
 def test_the_share_is_a_share(planned: int) -> None:
-    part = last_look.share(planned)
-    assert 0.0 <= part <= last_look.MOST
-    assert (part > 0.0) == (4 <= planned <= 2000)
-    harm, safety = last_look.shares_of_gauges(planned)
-    assert part <= harm <= safety <= last_look.MOST_OF_GAUGES
-    assert (harm > 0.0) == (part > 0.0)
+    harm, safety = last_look.shares(planned)
+    assert 0.0 <= harm <= safety <= last_look.MOST
+    assert (harm > 0.0) == (safety > 0.0) == (4 <= planned <= 2000)
 
 
 def judged(
@@ -87,7 +84,7 @@ def with_p(p: float, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_harm_is_shown_at_the_last_look_as_a_t_test_of_that_size_shows_it(seed: int) -> None:
-    level = last_look.shares_of_gauges(PLANNED)[0] * 0.05
+    level = last_look.shares(PLANNED)[0] * 0.05
     limit = math.log(20)
     just, not_quite = judged(with_p(0.99 * level, seed)), judged(with_p(1.5 * level, seed))
     assert just[-1].log_e_harm >= limit
@@ -99,7 +96,7 @@ def test_harm_is_shown_at_the_last_look_as_a_t_test_of_that_size_shows_it(seed: 
 
 
 def test_either_way_each_side_has_half() -> None:
-    level = last_look.shares_of_gauges(PLANNED)[0] * 0.05 / 2
+    level = last_look.shares(PLANNED)[0] * 0.05 / 2
     for sign in (1, -1):
         found = judged(sign * with_p(0.99 * level, 1), direction="either")[-1]
         assert found.log_e_harm >= math.log(20)
