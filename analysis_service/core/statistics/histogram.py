@@ -19,25 +19,19 @@ Sources: Vovk & Wang (2021) for means of e-values; Howard & Ramdas (2022) for qu
 """
 
 import math
-from bisect import bisect_right
-from collections.abc import Sequence
 
 import msgspec
 
-from . import bucket_shape, conditional, last_counts, rate_ratio
-from .boundaries import beta_binomial_log_mixture, beta_binomial_precision
+from . import bucket_quantiles, buckets, conditional, last_counts, rate_ratio
 from .conditional import CountState
-from .evidence import CHOOSING, Evidence, QuantileEstimate
-from .looks import Histogram, Look, usable_histogram
+from .evidence import CHOOSING, Evidence
+from .looks import Look, usable_histogram
 from .mixture import log_add
 from .plan import Calibration, Plan, harm_sign, margin_log_ratio
 
 NAME = "sequential-histogram"
-MOST_EDGES = 12
 SLOTS = 5  # starts kept per edge
 BEYOND = 10.0  # observations of stable wanted beyond the highest quantile before edges are chosen
-REPORTED = (0.5, 0.95, 0.99)
-T_OPT = 1000.0  # observations at which the quantile intervals are tightest
 
 
 class EdgeState(msgspec.Struct, frozen=True):
@@ -79,57 +73,6 @@ def start(plan: Plan) -> HistogramState:
     return HistogramState()
 
 
-def rebin(histogram: Histogram, edges: tuple[float, ...]) -> tuple[float, ...] | None:
-    """Counts per bucket of `edges`, which must all be edges of the histogram; None if one is not."""
-    counts = [0.0] * (len(edges) + 1)
-    missing = set(edges).difference(histogram.edges)
-    if missing:
-        return None
-    for i, count in enumerate(histogram.counts):
-        upper = histogram.edges[i] if i < len(histogram.edges) else math.inf
-        at = bisect_right(edges, upper) - 1
-        counts[at if at >= 0 and edges[at] == upper else at + 1] += count
-    return tuple(counts)
-
-
-def _beyond(
-    edges: tuple[float, ...], counts: tuple[float, ...], value: float, shape: tuple[float, ...] | None = None
-) -> float:
-    """Observations above `value`. The first bucket starts at 0 (or at its edge, if below).
-
-    shape: counts so far, which say where in a bucket its observations lie; None: they lie evenly.
-    """
-    above = 0.0
-    for i in range(len(edges), -1, -1):
-        low = edges[i - 1] if i > 0 else min(0.0, edges[0])
-        if i == len(edges):
-            if value >= low:
-                return counts[i] if value == low else 0.0
-        elif value > low or i == 0:
-            high = edges[i]
-            if shape is not None and value < high:
-                return above + counts[i] * bucket_shape.share_above(edges, shape, i, value)
-            share = (high - value) / (high - low) if high > low else 1.0
-            return above + counts[i] * min(max(share, 0.0), 1.0)
-        above += counts[i]
-    return above
-
-
-def common_edges(histograms: Sequence[Histogram]) -> tuple[float, ...]:
-    """The edges that all of them have, ascending; none without histograms."""
-    if not histograms:
-        return ()
-    rest = [set(one.edges) for one in histograms[1:]]
-    return tuple(edge for edge in histograms[0].edges if all(edge in edges for edges in rest))
-
-
-def spread(edges: tuple[float, ...]) -> list[float]:
-    """The edges that are judged: MOST_EDGES of them at most."""
-    if len(edges) <= MOST_EDGES:
-        return list(edges)
-    return [edges[round(i * (len(edges) - 1) / (MOST_EDGES - 1))] for i in range(MOST_EDGES)]
-
-
 def update(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
     return _ended(plan, look, _with(plan, state, look))
 
@@ -138,10 +81,10 @@ def _with(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
     canary, stable = usable_histogram(look.canary), usable_histogram(look.stable)
     if canary is None or stable is None:
         return _dropped(state, look)
-    edges = state.edges or common_edges((stable, canary))
+    edges = state.edges or buckets.common_edges((stable, canary))
     if len(edges) < 2:
         return _dropped(state, look, "fewer-than-two-common-edges")
-    c, s = rebin(canary, edges), rebin(stable, edges)
+    c, s = buckets.rebin(canary, edges), buckets.rebin(stable, edges)
     if c is None or s is None:
         return _dropped(state, look, "edges-changed")
     n_c, n_s = sum(c), sum(s)
@@ -149,7 +92,8 @@ def _with(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
     if not judged:
         pooled = n_c + n_s
         judged = tuple(
-            EdgeState(e, (_beyond(edges, c, e) + _beyond(edges, s, e)) / pooled > 0.5) for e in spread(edges)
+            EdgeState(e, (buckets.beyond(edges, c, e) + buckets.beyond(edges, s, e)) / pooled > 0.5)
+            for e in buckets.spread(edges)
         )
     sign = harm_sign(plan.direction)
     judges_margin = state.frozen and (plan.margin.relative is not None or plan.margin.absolute is not None)
@@ -256,7 +200,7 @@ def _fold(
     shape: tuple[float, ...] | None = None,
 ) -> CountState:
     """shape: stable's counts so far, for values inside a bucket."""
-    x_c, x_s = _beyond(edges, c, item.edge), _beyond(edges, s, against, shape)
+    x_c, x_s = buckets.beyond(edges, c, item.edge), buckets.beyond(edges, s, against, shape)
     if item.mirrored:
         x_c, x_s = n_c - x_c, n_s - x_s
     n = n_c + n_s
@@ -296,7 +240,7 @@ def _targets(plan: Plan, edges: tuple[float, ...], stable: tuple[float, ...], ju
     """For each wanted quantile the judged edge whose share beyond it is nearest (in odds) to 1 - q."""
     n = sum(stable)
     chosen = set()
-    shares = [(i, _beyond(edges, stable, e) / n) for i, e in enumerate(judged)]
+    shares = [(i, buckets.beyond(edges, stable, e) / n) for i, e in enumerate(judged)]
     inside = [(i, math.log(p / (1 - p))) for i, p in shares if 0.0 < p < 1.0]
     for q in plan.quantiles:
         if inside and 0.0 < q < 1.0:
@@ -349,10 +293,13 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
         harm.append(value)
         detail[f"log_e_harm_above_{item.edge:g}"] = value
     n_c, n_s = sum(state.canary), sum(state.stable)
-    quantiles = _quantiles(plan, state, overall) if interval else ()
+    quantiles = bucket_quantiles.quantiles(plan, state.edges, state.canary, state.stable, overall) if interval else ()
     wanted = _highest(plan)
-    q_c, q_s = _quantile(state.edges, state.canary, wanted), _quantile(state.edges, state.stable, wanted)
-    lower, upper = _ratio_interval(quantiles, wanted)
+    q_c, q_s = (
+        bucket_quantiles.quantile(state.edges, state.canary, wanted),
+        bucket_quantiles.quantile(state.edges, state.stable, wanted),
+    )
+    lower, upper = bucket_quantiles.ratio_interval(quantiles, wanted)
     to_fail = -math.log(plan.alpha)
     log_harm = last_counts.worth(_mean(harm), last.harm, parts[0], to_fail)
     used = max(state.used, 1)
@@ -408,63 +355,3 @@ def _overall_dispersion(plan: Plan, state: HistogramState) -> float:
 def _mean(logs: list[float]) -> float:
     top = max(logs)
     return top + math.log(math.fsum(math.exp(v - top) for v in logs) / len(logs))
-
-
-def _quantile(edges: tuple[float, ...], counts: tuple[float, ...], q: float) -> float | None:
-    """Linear inside the bucket; the last edge when the quantile lies above all edges, as Prometheus."""
-    target, seen = q * sum(counts), 0.0
-    if target <= 0.0:
-        return None
-    for i, count in enumerate(counts[:-1]):
-        if seen + count >= target and count > 0:
-            low = edges[i - 1] if i > 0 else min(0.0, edges[0])
-            return low + (edges[i] - low) * (target - seen) / count
-        seen += count
-    return edges[-1]
-
-
-def _quantile_interval(
-    edges: tuple[float, ...], counts: tuple[float, ...], q: float, alpha: float, temper: float
-) -> tuple[float | None, float | None]:
-    """Edges between which the quantile lies at every look: those whose share below is not told apart from q."""
-    n = sum(counts) / temper
-    if n <= 0.0:
-        return None, None
-    r = beta_binomial_precision(T_OPT * q * (1 - q), 0.05, q, 1 - q)
-    threshold = math.log(1.0 / alpha)
-    below, lower, upper = 0.0, None, None
-    for i, edge in enumerate(edges):
-        below += counts[i] / temper
-        share = below / n
-        log_e = beta_binomial_log_mixture((share - q) * n, q * (1 - q) * n, r, q, 1 - q)
-        if log_e >= threshold and share < q:
-            lower = edge
-        if log_e >= threshold and share > q and upper is None:
-            upper = edge
-    return lower, upper
-
-
-def _quantiles(plan: Plan, state: HistogramState, temper: float) -> tuple[QuantileEstimate, ...]:
-    wanted = sorted({*REPORTED, *(q for q in plan.quantiles if 0 < q < 1)})
-    return tuple(
-        QuantileEstimate(
-            q,
-            _quantile(state.edges, state.canary, q),
-            *_quantile_interval(state.edges, state.canary, q, plan.alpha / 2, temper),
-            _quantile(state.edges, state.stable, q),
-            *_quantile_interval(state.edges, state.stable, q, plan.alpha / 2, temper),
-        )
-        for q in wanted
-    )
-
-
-def _ratio_interval(quantiles: tuple[QuantileEstimate, ...], q: float) -> tuple[float | None, float | None]:
-    found = next((item for item in quantiles if item.q == q), None)
-    if found is None:
-        return None, None
-    lower = upper = None
-    if found.canary_lower is not None and found.stable_upper:
-        lower = found.canary_lower / found.stable_upper
-    if found.canary_upper is not None and found.stable_lower:
-        upper = found.canary_upper / found.stable_lower
-    return lower, upper

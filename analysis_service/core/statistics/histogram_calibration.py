@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .buckets import common_edges, rebin, spread
 from .calibration import calibrate_scores
-from .histogram import common_edges, rebin, spread
 from .looks import Histogram
 from .plan import Calibration
 

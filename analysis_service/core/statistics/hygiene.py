@@ -181,7 +181,7 @@ def histogram_increase(
 
 def common_edges(canary: Histogram, stable: Histogram) -> tuple[Histogram, Histogram, tuple[str, ...]] | None:
     """Both arms on the edges they share; None for fewer than two."""
-    from .histogram import rebin
+    from .buckets import rebin
 
     if canary.edges == stable.edges:
         return (canary, stable, ()) if len(canary.edges) >= 2 else None

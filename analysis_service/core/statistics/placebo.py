@@ -12,6 +12,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
+from .buckets import common_edges, rebin
 from .calibration import (
     REQUIRED_POINTS,
     calibrate_counts,
@@ -21,7 +22,6 @@ from .calibration import (
 )
 from .closer import closest, wider
 from .frozen import most
-from .histogram import common_edges, rebin
 from .histogram_calibration import calibrate_histograms
 from .looks import Counts, Gauge, Histogram
 from .placebo_runs import Pair, Row, allowing

@@ -13,7 +13,7 @@ from itertools import islice, zip_longest
 
 import msgspec
 
-from .histogram import MOST_EDGES
+from .buckets import MOST_EDGES
 from .looks import ArmData, Histogram, Look
 from .plan import Calibration, Margin, Plan
 from .registry import families

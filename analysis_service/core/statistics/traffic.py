@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from .histogram import common_edges, rebin
+from .buckets import common_edges, rebin
 from .looks import ArmData, Counts, Histogram
 from .plan import Traffic
 
