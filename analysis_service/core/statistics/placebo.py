@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from .buckets import common_edges, rebin
 from .calibration import (
     REQUIRED_POINTS,
+    autocorrelation,
     calibrate_counts,
     calibrate_gauge,
     noise_floor,
@@ -27,7 +28,7 @@ from .looks import Counts, Gauge, Histogram
 from .placebo_runs import Pair, Row, allowing
 from .plan import Calibration, Margin, Plan, Repeats, room_of
 from .shown import within_usual
-from .wandering import block_factor, lasting_offset, longer, memory_of
+from .wandering import OFFSET_ERRORS, block_factor, lasting_offset, longer, memory_of
 
 Array = NDArray[np.float64]
 
@@ -197,8 +198,26 @@ def _floor(pods: Sequence[Sequence[Row]], canary_pods: int, *, log_ratio: bool) 
         return 0.0
     if log_ratio:
         levels = [[math.log(value) for value in values if value > 0] for values in levels]
-    tau = pod_offset_sd(levels)
-    return noise_floor(tau, len(levels), canary_pods, max(len(levels) - canary_pods, 1))
+    floor = noise_floor(pod_offset_sd(levels), len(levels), canary_pods, max(len(levels) - canary_pods, 1))
+    return floor + _uneven(pods, canary_pods) if log_ratio else floor
+
+
+def _uneven(pods: Sequence[Sequence[Row]], canary_pods: int) -> float:
+    """By how much arms that are alike differ on a log scale because one has fewer pods; 0 if chance explains it.
+
+    The logarithm of a mean of few is lower than that of a mean of many, by half the variance that averaging takes away.
+    A run has all pods in its stable arm; the placebos, where two of two pods play one against one, may not show it.
+    """
+    rows = [[one.value for one in row if isinstance(one, Gauge)] for row in zip(*pods, strict=True)]
+    at = np.array([row for row in rows if len(row) == len(pods) and min(row) > 0.0])
+    if len(at) < REQUIRED_POINTS:
+        return 0.0
+    few = np.mean([np.log(at[:, list(chosen)].mean(axis=1)) for chosen in splits(len(pods), canary_pods)], axis=0)
+    gaps = few - np.log(at.mean(axis=1))
+    memory = autocorrelation(gaps)
+    error = float(gaps.std(ddof=1)) * math.sqrt((1.0 + memory) / (1.0 - memory) / len(gaps))
+    offset = abs(float(gaps.mean()))
+    return offset + error if offset > OFFSET_ERRORS * error else 0.0
 
 
 def _repeats(pods: Sequence[Sequence[Row]], canary_pods: int) -> Repeats | None:

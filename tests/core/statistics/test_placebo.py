@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy import signal
 
 from analysis_service.core.statistics.looks import ArmData, Counts, Gauge, Histogram, Look
@@ -127,6 +128,38 @@ def test_slow_pods_make_a_floor() -> None:
     assert found.log_ratio
     assert 0.05 < found.noise_floor < 0.4
     assert found.placebo_false_alarm == 0.0
+
+
+@pytest.mark.parametrize(
+    ("sd", "pods", "canary", "low", "high"),
+    [
+        (0.8, 2, 1, 0.12, 0.3),  # a single pod's logarithm lies .18 below that of the mean of two
+        (0.8, 4, 2, 0.05, 0.2),
+        (0.05, 2, 1, 0.0, 0.01),
+        (0.8, 2, 2, 0.12, 0.3),  # one stays stable
+    ],
+)
+def test_a_mean_of_few_is_lower_on_a_log_scale(sd: float, pods: int, canary: int, low: float, high: float) -> None:
+    """Two pods played one against one look alike, but a run has one of them against both."""
+    rng = np.random.default_rng(9)
+    seen: list[list[ArmData | None]] = [
+        [Gauge(float(v)) for v in np.exp(sd * rng.normal(size=360))] for _ in range(pods)
+    ]
+    found = learn(seen, canary, plan_with("sequential-t"))
+    assert low <= found.noise_floor <= high
+
+
+def test_harm_does_not_hide_behind_the_mean_of_more_pods() -> None:
+    """The canary's one pod against stable's two: harm at the margin seldom passes."""
+    rng = np.random.default_rng(10)
+    passed, runs = 0, 40
+    for _ in range(runs):
+        history = np.exp(1.0 * rng.normal(size=(2, 360)))
+        found = learn([[Gauge(float(v)) for v in pod] for pod in history], 1, plan_with("sequential-t"))
+        canary, stable = 1.5 * np.exp(1.0 * rng.normal(size=240)), np.exp(1.0 * rng.normal(size=(2, 240))).mean(axis=0)
+        plan = replace(plan_with("sequential-t")(found), planned_looks=240)
+        passed += verdict_of(plan, canary.tolist(), stable.tolist()).outcome == "pass"
+    assert passed / runs <= 0.05 + 2 * (0.05 * 0.95 / runs) ** 0.5
 
 
 def test_noise_is_widened_until_placebos_hold() -> None:
