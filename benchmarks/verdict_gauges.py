@@ -12,8 +12,8 @@ from analysis_service.core.statistics.gauge_series import (
     Fold,
     closer,
     prior,
+    prior_of,
     prior_points,
-    prior_within,
     usual,
     worth_of_first,
 )
@@ -141,7 +141,7 @@ class Both:
         for k, c in enumerate(calibrations):
             if c.harm is not None:
                 folds[k], floors[k] = closer(c.harm), c.harm.noise_floor
-                priors[k] = prior_within(c.harm, c.points, planned)[1]
+                priors[k] = prior_of(c.harm, c.points, planned)[1]
         self.middle = Gauges(planned, folds, priors, floors)
         assert plan.margin.relative is not None
         margin = math.log1p(plan.margin.relative)

@@ -9,7 +9,6 @@ from .boundaries import beta_binomial_log_mixture, beta_binomial_precision
 from .evidence import QuantileEstimate
 from .plan import Plan
 
-Edges = tuple[float, ...]
 REPORTED = (0.5, 0.95, 0.99)
 T_OPT = 1000.0  # observations at which the intervals are tightest
 
@@ -48,7 +47,9 @@ def _interval(
     return lower, upper
 
 
-def quantiles(plan: Plan, edges: Edges, canary: Edges, stable: Edges, temper: float) -> tuple[QuantileEstimate, ...]:
+def quantiles(
+    plan: Plan, edges: tuple[float, ...], canary: tuple[float, ...], stable: tuple[float, ...], temper: float
+) -> tuple[QuantileEstimate, ...]:
     wanted = sorted({*REPORTED, *(q for q in plan.quantiles if 0 < q < 1)})
     return tuple(
         QuantileEstimate(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .calibration import FALLBACK_AUTOCORRELATION, LONGEST_MEMORY, prewhitened_deviation
-from .plan import Calibration, Plan, Within, room_of
+from .plan import Calibration, Plan, Within
 from .starts import log_weight, surplus
 
 Array = NDArray[np.float64]
@@ -60,9 +60,7 @@ def usual(plan: Plan, *, log_ratio: bool) -> Fold:
     phi = _whitening(calibration)
     if calibration is None or calibration.log_ratio != log_ratio:
         return Fold(phi=phi)
-    room = room_of(plan.margin, calibration.baseline, log_ratio=log_ratio)
-    low, high = calibration.fence_low, calibration.fence_high
-    return Fold(-math.inf if low is None else low - room, math.inf if high is None else high + room, phi)
+    return Fold(*calibration.fences(plan.margin), phi)
 
 
 def closer(within: Within) -> Fold:
@@ -137,7 +135,7 @@ MOST_PRIOR_POINTS = 60.0
 
 
 def prior_points(planned: int) -> float:
-    """What a look-back's variance counts for in a run of so many looks; 0 for open-ended."""
+    """What a look-back's variance counts for. planned: looks of the run, 0 where it is open-ended."""
     return min(max(PRIOR_POINTS, PRIOR_SHARE * planned), MOST_PRIOR_POINTS)
 
 
@@ -145,15 +143,11 @@ def prior(calibration: Calibration | None, planned: int = 0) -> tuple[float, flo
     """(points, squared deviations) that a look-back's variance is worth, one standard error up; 0 without one."""
     if calibration is None or not calibration.sufficient or calibration.lag_one is None or calibration.scale <= 0.0:
         return 0.0, 0.0
-    return _prior(calibration, calibration.points, planned)
+    return prior_of(calibration, calibration.points, planned)
 
 
-def prior_within(within: Within, looked_back: int, planned: int) -> tuple[float, float]:
-    """`prior` of the middle of the differences. looked_back: points of the look-back."""
-    return _prior(within, looked_back, planned)
-
-
-def _prior(noise: Calibration | Within, looked_back: int, planned: int) -> tuple[float, float]:
+def prior_of(noise: Calibration | Within, looked_back: int, planned: int) -> tuple[float, float]:
+    """`prior` of this noise. looked_back: points of the look-back."""
     deviation = prewhitened_deviation(noise.scale, noise.autocorrelation, noise.lag_one)
     deviation *= 1.0 + 1.0 / math.sqrt(2.0 * looked_back)
     points = prior_points(planned)

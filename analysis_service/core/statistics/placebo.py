@@ -26,7 +26,7 @@ from .frozen import most
 from .histogram_calibration import calibrate_histograms
 from .looks import Counts, Gauge, Histogram
 from .placebo_runs import Pair, Row, allowing
-from .plan import Calibration, Margin, Plan, Repeats, room_of
+from .plan import Calibration, Margin, Plan, Repeats
 from .shown import within_usual
 from .wandering import OFFSET_ERRORS, block_factor, lasting_offset, longer, memory_of
 
@@ -61,10 +61,7 @@ def _gauge_pair(canary: ArrayLike, stable: ArrayLike, margin: Margin, floor: flo
     found, differences = calibrate_gauge(canary, stable, margin, floor=floor)
     if not found.sufficient:
         return found, differences
-    d = differences
-    if found.fence_low is not None and found.fence_high is not None:
-        room = room_of(margin, found.baseline, log_ratio=found.log_ratio)
-        d = np.clip(d, found.fence_low - room, found.fence_high + room)
+    d = np.clip(differences, *found.fences(margin))
     phi = max(found.autocorrelation, memory_of(block_factor(d)))
     return replace(found, autocorrelation=phi, noise_floor=max(floor, lasting_offset(d, phi))), differences
 

@@ -114,6 +114,12 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     def sufficient(self) -> bool:
         return self.points >= 60
 
+    def fences(self, margin: Margin) -> tuple[float, float]:
+        """Between which a run takes differences as they are, with room for a harm; infinite where there are none."""
+        room = room_of(margin, self.baseline, log_ratio=self.log_ratio)
+        low, high = self.fence_low, self.fence_high
+        return -math.inf if low is None else low - room, math.inf if high is None else high + room
+
     def at_edge(self, edge: float) -> "Calibration":
         """The noise at the edge nearest to `edge`; this calibration where edges were not told apart."""
         for at, one in self.by_edge:  # nearly always there: the look-back has the buckets of the run

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .plan import Calibration, Margin, Shown, room_of
+from .plan import Calibration, Margin, Shown
 
 Array = NDArray[np.float64]
 
@@ -48,8 +48,7 @@ def within_usual(found: Calibration, pairs: Sequence[Array], margin: Margin) -> 
     size, pairs = margin_size(found, margin), [d for d in pairs if len(d)]
     if found.fence_low is None or found.fence_high is None or size <= 0.0 or not pairs:
         return None
-    room = room_of(margin, found.baseline, log_ratio=found.log_ratio)
-    shown = measured(pairs, found.fence_low - room, found.fence_high + room, size)
+    shown = measured(pairs, *found.fences(margin), size)
     return shown if moved(shown, size) < WHOLE * size else None
 
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from . import last_look
-from .gauge_series import FEWEST, Series, Sums, Whole, alone, prior, prior_within, sums, whole
+from .gauge_series import FEWEST, Series, Sums, Whole, alone, prior, prior_of, sums, whole
 from .mixture import log_add
 from .plan import Plan, Shown, Within, harm_sign
 from .roots import confidence_limit
@@ -139,7 +139,7 @@ def weigh(
     inner = None
     if middle is not None and calibration is not None:
         floors = floor, middle.within.noise_floor
-        known = prior_within(middle.within, calibration.points, plan.planned_looks)
+        known = prior_of(middle.within, calibration.points, plan.planned_looks)
         inner = _starts(middle.series, resolution, known, bet, whitened=True)
         inner_mean, inner_sd = _mean_and_deviation(middle.series, resolution)
         found.rates = (_rate((sign * inner_mean - floors[1]) / inner_sd, discount), *found.rates[1:])
