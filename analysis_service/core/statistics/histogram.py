@@ -143,8 +143,7 @@ def _ended(plan: Plan, look: Look, state: HistogramState) -> HistogramState:
         for i, item in enumerate(state.judged):
             toward, margined = -way if item.mirrored else way, item.shifted if way == ways[0] else item.opposite
             harm.append(_p_value(plan, item, item.order, toward))
-            if _has_shape(plan, state, item, way):
-                beyond.append(_p_value(plan, item, margined, toward))
+            beyond.append(_p_value(plan, item, margined, toward))
             if i in state.targets:
                 safe = _p_value(plan, item, margined, -toward)
                 safety.append(1.0 if safe is None else safe)
@@ -180,15 +179,6 @@ def _within(plan: Plan, edge: float, sign: int) -> float:
     if plan.margin.relative is not None:
         return edge / math.exp(sign * margin_log_ratio(plan, None, sign))
     return edge - sign * max(plan.margin.absolute or 0.0, 0.0)
-
-
-def _has_shape(plan: Plan, state: HistogramState, item: EdgeState, way: int) -> bool:
-    """Whether stable's share beyond the value that the margin takes to this edge is known well enough to show harm by.
-
-    In the first bucket it is a guess, that observations are spread evenly from 0 on, and with many of them that guess
-    alone would show harm at the margin. Safety is asked of the wanted quantiles' edges, whichever these are.
-    """
-    return _within(plan, item.edge, way) >= state.edges[0]
 
 
 def _dropped(state: HistogramState, look: Look, flag: str = "") -> HistogramState:
@@ -293,8 +283,7 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
             margined = item.shifted if way == sign else item.opposite
             if margined.sums:
                 against = conditional.evaluate(margined, toward, 0.0, temper, parts)
-                if _has_shape(plan, state, item, way):
-                    beyond.append(against.harm)
+                beyond.append(against.harm)
                 if i in state.targets:
                     at = ways.index(way) * len(state.targets) + state.targets.index(i)
                     p = last.safety[at] if last.safety else 1.0
