@@ -5,7 +5,7 @@ per start, whatever the number of looks.
 """
 
 import math
-from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ ROW = 6  # of a start: look, log weight, n, sum, sum of squares, sum of products
 FEWEST = 2.0  # points before a start has a variance
 FEWEST_FOR_MEMORY = 4.0
 COARSE_POINTS = 10  # points wanted before a variance that is all rounding may speak, where none is known
+ZERO, ONE = np.zeros(()), np.ones(())  # numpy takes these in half the time of a float
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -110,23 +111,18 @@ def _row(look: int, weight: float | None, n: float, total: float, square: float,
     return np.array([look, weight or 0.0, n, total, square, products], "<f8").tobytes()
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Per start, the first in front: n, mean about the origin, sum of squared deviations, log weight, look.
-
-    freedom: of the deviations, points less one; n counts the first point for what it is worth.
-    """
+class Sums(msgspec.Struct, frozen=True):
+    """Per start that has seen noise, the first in front: what its points count for together, their mean about the
+    origin, squared deviations and the degrees of freedom these have; prior's included in both."""
 
     n: Array
-    freedom: Array
     mean: Array
     deviation: Array
+    freedom: Array
     log_weights: Array
     looks: Array
-    discount: Array | None  # what a point counts for; None: each in full
-    floor: float  # least standard deviation, where none is known
-    prior: float = 0.0  # points that the look-back's variance counts for
-    prior_square: float = 0.0  # and the squared deviations they bring
+    known: float = 0.0  # points that the look-back's variance counts for
+    discount: float = 1.0  # what a point of the first start counts for
 
 
 PRIOR_POINTS = 20.0  # what a look-back's variance counts for: enough for a large harm not to wait for a variance
@@ -148,43 +144,67 @@ def prior(calibration: Calibration | None, planned: int = 0) -> tuple[float, flo
 
 def prior_of(noise: Calibration | Within, looked_back: int, planned: int) -> tuple[float, float]:
     """`prior` of this noise. looked_back: points of the look-back."""
-    deviation = prewhitened_deviation(noise.scale, noise.autocorrelation, noise.lag_one)
+    return _prior(noise.scale, noise.autocorrelation, noise.lag_one, looked_back, planned)
+
+
+@lru_cache(maxsize=4096)
+def _prior(
+    scale: float, autocorrelation: float, lag_one: float | None, looked_back: int, planned: int
+) -> tuple[float, float]:
+    deviation = prewhitened_deviation(scale, autocorrelation, lag_one)
     deviation *= 1.0 + 1.0 / math.sqrt(2.0 * looked_back)
     points = prior_points(planned)
     return points, points * deviation * deviation
 
 
 def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0), *, whitened: bool) -> Sums:
-    """Starts with at least two points; none without. before: see `prior`, on this series' scale.
+    """before: see `prior`, on this series' scale. floor: least standard deviation, where none is known.
 
-    Where the series is not whitened each start's points are discounted by the memory that it has seen itself: that of
-    the whole run takes a step in the middle for a memory without end.
+    A start needs FEWEST points. Where the series is not whitened each start's points are discounted by the memory that
+    it has seen itself: that of the whole run takes a step in the middle for a memory without end.
 
     A run that is noisier than its look-back takes the look-back's variance for its own: noise that tripled since would
     false-alarm 14 % of the time otherwise.
     """
     rows = np.frombuffer(series.starts, "<f8").reshape(-1, ROW)
     kept = len(rows)
-    while kept and series.n - float(rows[kept - 1, 2]) < FEWEST:  # starts are in order: the young ones are last
+    while kept and series.n - rows.item(kept - 1, 2) < FEWEST:  # starts are in order: the young ones are last
         kept -= 1
-    rows = rows[:kept]
-    points, total, square = (np.array((series.n, series.total, series.square)) - rows[:, 2:5]).T
-    n = points.copy()
-    n[:1] += series.first - 1.0
-    mean, freedom = total / n, points - 1.0
-    deviation = np.maximum(square - total * mean, 0.0)
-    known, known_square = before
-    if known and kept:
-        known_square = max(known_square, known * float(deviation[0]) / float(freedom[0]))
-    discount = None
+    if kept < len(rows):
+        rows = rows[:kept]
+    looks, log_weights = rows[:, 0], rows[:, 1]
+    n = series.n - rows[:, 2]
+    freedom = n - ONE
+    if kept:
+        n[0] = series.weight  # the first start has them all
+    total = series.total - rows[:, 3]
+    mean = total / n
+    total *= mean
+    deviation = series.square - rows[:, 4]
+    deviation -= total
+    deviation = np.maximum(deviation, ZERO, out=deviation)
+    known, square = before
+    if known:  # of a whitened series
+        if kept:
+            square = max(square, known * deviation.item(0) / freedom.item(0))
+        deviation += square
+        freedom += known
+        return Sums(n, mean, deviation, freedom, log_weights, looks, known)
+    seen = (deviation > 0.0) | (freedom + 1.0 >= COARSE_POINTS)
+    share = np.ones(kept)
     if not whitened and kept:
         pairs = n - (rows[:, 2] == 0.0)  # the first point has none before it
-        discount = discount_of(memory(n, deviation / n, (series.products - rows[:, 5]) / pairs - mean * mean))
-    return Sums(n, freedom, mean, deviation, rows[:, 1], rows[:, 0], discount, floor, known, known_square)
+        share = discount_of(memory(n, deviation / n, (series.products - rows[:, 5]) / pairs - mean * mean))
+        n = n * share
+        deviation = deviation / freedom * (n - 1.0)
+        freedom = n - 1.0
+    deviation = np.maximum(deviation, floor * floor * freedom)
+    ready = np.flatnonzero(seen & (n > 1.0) & (deviation > 0.0))
+    n, mean, deviation, freedom = n[ready], mean[ready], deviation[ready], freedom[ready]
+    return Sums(n, mean, deviation, freedom, log_weights[ready], looks[ready], 0.0, share.item(0) if kept else 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(msgspec.Struct, frozen=True):
     """What the first start has seen: n points that count, their mean, squared deviations (and the prior's)."""
 
     n: float
@@ -195,46 +215,28 @@ class Whole:
     discount: float = 1.0
 
 
+def whole(data: Sums) -> Whole | None:
+    """The first start of these; None while there is no variance to go by."""
+    if not len(data.looks) or data.looks.item(0) > 0.0:
+        return None
+    freedom = data.freedom.item(0) - data.known
+    return Whole(data.n.item(0), data.mean.item(0), data.deviation.item(0), freedom, data.known, data.discount)
+
+
 def alone(series: Series, floor: float, before: tuple[float, float]) -> Whole | None:
-    """The first start of a whitened series, without arrays; arguments as for `sums`."""
+    """`whole` of a whitened series, without arrays; arguments as for `sums`."""
     mean, freedom = series.total / series.weight, series.n - 1.0
-    if freedom <= 0.0:
+    if freedom < FEWEST - 1.0:
         return None
     seen = max(series.square - series.total * mean, 0.0)
     known, square = before
     if known:
         square = max(square, known * seen / freedom)
-    return _whole(series.weight, mean, seen, freedom, floor, (known, square))
-
-
-def whole(data: Sums) -> Whole | None:
-    """The first start of these; None while there is no variance to go by."""
-    discount = 1.0 if data.discount is None else float(data.discount[0])
-    before = data.prior, data.prior_square
-    n, mean, seen, freedom = (float(one[0]) for one in (data.n, data.mean, data.deviation, data.freedom))
-    return _whole(n, mean, seen, freedom, data.floor, before, discount)
-
-
-def _whole(
-    n: float,
-    mean: float,
-    seen: float,
-    freedom: float,
-    floor: float,
-    before: tuple[float, float],
-    discount: float = 1.0,
-) -> Whole | None:
-    """seen: squared deviations. A variance that is all rounding has to have many points, where none is known."""
-    if freedom <= 0.0 or (seen <= 0.0 and not before[0] and freedom + 1.0 < COARSE_POINTS):
+    elif seen <= 0.0 and freedom + 1.0 < COARSE_POINTS:
         return None
-    variance, left = seen / freedom, freedom
-    if discount != 1.0:
-        n *= discount
-        left = n - 1.0
-    if not before[0]:
-        variance = max(variance, floor * floor)
-    deviation = variance * left + before[1]
-    return Whole(n, mean, deviation, left, before[0], discount) if left > 0.0 and deviation > 0.0 else None
+    else:
+        seen = max(seen, floor * floor * freedom)
+    return Whole(series.weight, mean, seen + square, freedom, known) if seen + square > 0.0 else None
 
 
 def memory(n: Array, variance: Array, covariance: Array) -> Array:

@@ -12,13 +12,13 @@ Source for the conditional power of a test as a way to stop early: Lan, Simon & 
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
+
+import msgspec
 
 from .gauge_series import Whole
 from .mixture import log_add
+from .t_mixture import student_one
 
 ALL_ON_HARM, ALL_ON_SAFETY = 24, 120  # looks of a plan in which all of the weight would be put on them
 MOST = 0.65
@@ -26,6 +26,7 @@ LONGEST = 2000  # looks of a plan from which the share is too small to matter
 FEWEST = 3.0  # points at the end
 
 
+@lru_cache(maxsize=256)
 def shares(planned: int) -> tuple[float, float]:
     """The bet's parts of the weight, on harm and on safety. planned: looks, 0 for open-ended: without a last look.
 
@@ -36,8 +37,7 @@ def shares(planned: int) -> tuple[float, float]:
     return min(ALL_ON_HARM / planned, MOST), min(ALL_ON_SAFETY / planned, MOST)
 
 
-@dataclass(frozen=True, slots=True)
-class Bet:
+class Bet(msgspec.Struct, frozen=True):
     """part: of the weight, 0 for none; left: planned looks that have brought no point yet."""
 
     part: float
@@ -91,7 +91,7 @@ def _chance(now: float, known: float, left: float, limit: float) -> float:
     """
     freedom = known + max(left - 1.0, 0.0)
     root, width, slope = math.sqrt(freedom), math.sqrt(left), left - limit * limit
-    student, total = _student(), 0.0
+    student, total = student_one(), 0.0
     for part, weight in nodes(known, max(left - 1.0, 0.0)):
         s = now * math.sqrt(part)
         inside = s * s + slope
@@ -101,7 +101,7 @@ def _chance(now: float, known: float, left: float, limit: float) -> float:
         chance = student(freedom, root * (s * s - limit * limit) / (reach + s * width))
         if slope < 0.0:  # so few are left that a very large one adds more to the spread than to the mean
             chance -= student(freedom, root * (s * width + reach) / slope)
-        total += weight * float(chance)
+        total += weight * chance
     return max(total, 0.0)
 
 
@@ -127,11 +127,3 @@ def nodes(known: float, others: float) -> tuple[tuple[float, float], ...]:
         (mean + spread * (skew + wide), 0.5 * (1.0 - skew / wide)),
         (mean + spread * (skew - wide), 0.5 * (1.0 + skew / wide)),
     )
-
-
-@cache
-def _student() -> Callable[[Any, Any], Any]:
-    from scipy.special import stdtr
-
-    found: Callable[[Any, Any], Any] = stdtr
-    return found

@@ -43,6 +43,7 @@ def _faded(n: int) -> float:
     return math.fsum(k**-FADE for k in range(1, n + 1))
 
 
+@lru_cache(maxsize=65536)
 def log_weight(look: int, planned: int) -> float | None:
     """Log weight of a start after `look` looks (0: the first), or None when none is due there.
 

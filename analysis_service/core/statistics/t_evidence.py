@@ -8,13 +8,15 @@ harm shows best in the middle of the differences (`closer`), most of what is sta
 import math
 from dataclasses import dataclass
 
+import msgspec
+
 from . import last_look
-from .gauge_series import FEWEST, Series, Sums, Whole, alone, prior, prior_of, sums, whole
+from .gauge_series import FEWEST, Series, Whole, alone, prior, prior_of, sums, whole
 from .mixture import log_add
 from .plan import Plan, Shown, Within, harm_sign
 from .roots import confidence_limit
 from .shown import at_least, moved, unmoved
-from .t_mixture import log_e, log_e_first, mixed
+from .t_mixture import Mixture, log_e, log_e_first, mixture
 
 FLOOR_SHARE = 0.2  # of alpha and of beta goes to the noise floor's own error
 MIDDLE = 0.9  # of what is staked on harm: the rest is for harm that is rare and large, which the middle does not see
@@ -33,46 +35,38 @@ class Found:
     since: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Middle:
+class Middle(msgspec.Struct, frozen=True):
     """The same looks within the closer fences."""
 
     within: Within
     series: Series
 
 
-@dataclass(frozen=True, slots=True)
-class _Starts:
+class _Starts(msgspec.Struct, frozen=True):
     """Every start of a series, the first of them apart; nulls are on the differences' own scale."""
 
-    data: Sums
+    seen: Mixture
     first: Whole | None
     origin: float
     bet: last_look.Bet
 
-    def log_e(self, nulls: tuple[float, ...], sign: int, limit: float) -> tuple[list[float], int]:
-        """(log e-values against differences at most at each null, the look that the first of them speaks from).
+    def log_e(self, null: float, sign: int, limit: float) -> tuple[float, int]:
+        """(log e-value against differences at most at the null, the look that it speaks from).
 
         limit: the log e-value that decides.
         """
-        nulls = tuple(null - self.origin for null in nulls)
-        logs = log_e(self.data, nulls, sign)
-        found = [
-            last_look.joined(one, self.first, null, sign, self.bet, limit)
-            for one, null in zip(mixed(self.data, logs), nulls, strict=True)
-        ]
-        return found, int(self.data.looks[int((logs[0] + self.data.log_weights).argmax())])
+        found, since = log_e(self.seen, null - self.origin, sign)
+        return last_look.joined(found, self.first, null - self.origin, sign, self.bet, limit), since
 
 
 def _starts(
     series: Series, resolution: float, before: tuple[float, float], bet: last_look.Bet, *, whitened: bool
 ) -> _Starts:
     data = sums(series, resolution, before, whitened=whitened)
-    return _Starts(data, whole(data), series.origin, bet)
+    return _Starts(mixture(data), whole(data), series.origin, bet)
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(msgspec.Struct, frozen=True):
     """What all looks say, of every start only where it is asked for; and the middle, where there is one."""
 
     first: Whole | None
@@ -81,18 +75,17 @@ class _Side:
     all: _Starts | None
     middle: _Starts | None
 
-    def every(self, nulls: tuple[float, ...], sign: int, limit: float) -> tuple[list[float], int]:
+    def every(self, null: float, sign: int, limit: float) -> tuple[float, int]:
         assert self.all is not None
-        return self.all.log_e(nulls, sign, limit)
+        return self.all.log_e(null, sign, limit)
 
     def harm(self, null: float, within: float, sign: int, limit: float) -> tuple[float, int]:
         """`every` of one null, which lies at `within` in the middle, where most of the stake is."""
         if self.middle is None:
-            found, since = self.every((null,), sign, limit)
-            return found[0], since
-        found, since = self.middle.log_e((within,), sign, limit - _LOG_MIDDLE)
+            return self.every(null, sign, limit)
+        found, since = self.middle.log_e(within, sign, limit - _LOG_MIDDLE)
         rest = log_e_first(self.first, null - self.origin, sign) + _LOG_REST
-        return log_add(found[0] + _LOG_MIDDLE, rest), since
+        return log_add(found + _LOG_MIDDLE, rest), since
 
     def whole(self, null: float, sign: int, limit: float) -> float:
         """Log e-value of the whole run alone."""
@@ -198,15 +191,10 @@ def _logs(
     """
     floor = floors[0]
     known = math.isfinite(margin[0])
-    farther = (sign * (margin[0] + floor),) if known and beyond else ()
-    if side.middle is None:  # both at once
-        found, since = side.every((sign * floor, *farther), sign, limits[0])
-        harm, more = found[0], found[1:]
-    else:
-        harm, since = side.harm(sign * floor, sign * floors[1], sign, limits[0])
-        more = side.every(farther, sign, limits[0])[0] if farther else []
+    harm, since = side.harm(sign * floor, sign * floors[1], sign, limits[0])
+    more = side.every(sign * (margin[0] + floor), sign, limits[0])[0] if known and beyond else 0.0
     safety = side.whole(sign * (margin[1] - floor), -sign, limits[1]) if known else 0.0
-    return harm, more[0] if more else 0.0, safety, since
+    return harm, more, safety, since
 
 
 def _log_mean(a: float, b: float) -> float:

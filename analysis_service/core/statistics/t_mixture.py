@@ -11,17 +11,19 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from .gauge_series import COARSE_POINTS, Array, Sums, Whole
+from .gauge_series import ONE, Array, Sums, Whole
 
 G2 = 0.2  # prior variance of the effect in standard deviations: best for effects about half of one
 _TINY = 1e-300  # so that a tail that underflows has a logarithm
 _FAINT = 1e-290  # tails below this are that logarithm and not their own
 
-_LOG_2, _ROOT = math.log(2.0), math.sqrt(G2)
+_LOG_2 = math.log(2.0)
+_G2, _ROOT, _HALF, _MINUS_HALF, _DOUBLE = (np.array(one) for one in (G2, math.sqrt(G2), 0.5, -0.5, _LOG_2))  # see ONE
 
-_min = np.minimum.reduce
+_sum = np.add.reduce
 
 
 @cache
@@ -30,6 +32,15 @@ def _student() -> Callable[[Any, Any], Any]:
     from scipy.special import stdtr
 
     found: Callable[[Any, Any], Any] = stdtr
+    return found
+
+
+@cache
+def student_one() -> Callable[[float, float], float]:
+    """`_student` of single numbers, in half the time."""
+    from scipy.special.cython_special import stdtr
+
+    found: Callable[[float, float], float] = stdtr
     return found
 
 
@@ -47,58 +58,61 @@ def interval_radius(s: float, n: float, nu: float, alpha: float, g2: float = G2)
     return s / math.sqrt(n) * math.sqrt(nu * (1.0 - k) / (k - q)) if k > q else None
 
 
-def log_e(data: Sums, nulls: tuple[float, ...], sign: int) -> Array:
-    """log E per null and start, shape (nulls, starts); a start that has seen no noise stays at 0.
+class Mixture(msgspec.Struct, frozen=True):
+    """Per start what every null needs; see `mixture`."""
+
+    data: Sums
+    shrink: Array
+    spread: Array
+    freedom: Array
+    half: Array
+    log_parts: Array
+
+
+def mixture(data: Sums) -> Mixture:
+    shrink = data.n * _G2
+    shrink += ONE
+    freedom = data.freedom + ONE
+    log_parts = np.log(shrink)
+    log_parts *= _MINUS_HALF
+    log_parts += data.log_weights
+    log_parts += _DOUBLE
+    return Mixture(data, shrink, data.deviation * shrink, freedom, freedom * _HALF, log_parts)
+
+
+def log_e(seen: Mixture, null: float, sign: int) -> tuple[float, int]:
+    """(log sum_j w_j E_j, the look that the start that says most of it speaks from); (0, 0) without starts.
 
     H0 is "the mean is at most null" for sign +1, "at least null" for -1; about the series' origin.
     """
-    n = data.n if data.discount is None else data.n * data.discount
-    freedom = data.freedom if data.discount is None else n - 1.0
-    deviation = data.deviation if data.discount is None else data.deviation / data.freedom * freedom
-    if data.prior:
-        deviation = deviation + data.prior_square
-        freedom = freedom + data.prior
-    else:
-        deviation = np.maximum(deviation, data.floor * data.floor * freedom)
-    means = data.mean
-    ready = None
-    if not data.prior and not (_min(n) > 1.0 and _min(data.deviation) > 0.0):  # seldom: before it has seen any noise
-        ready = (n > 1.0) & (deviation > 0) & ((data.deviation > 0) | (data.freedom + 1.0 >= COARSE_POINTS))
-        n, deviation, means, freedom = n[ready], deviation[ready], means[ready], freedom[ready]
-    at = nulls[0] if len(nulls) == 1 else np.array(nulls)[:, None]
-    gap = means - at if sign > 0 else at - means
-    shrink = n * G2
-    shrink += 1.0
-    freedom = freedom + 1.0
-    slope = gap * n
+    data = seen.data
+    if not len(data.n):
+        return 0.0, 0
+    gap = data.mean - null if sign > 0 else null - data.mean
+    slope = gap * data.n
     square = gap * slope
-    bent = square / shrink
-    bent += deviation
-    square += deviation
+    bent = square + seen.spread
+    square += data.deviation
+    square *= seen.shrink
     square /= bent
-    found: Array = np.log(square)
-    found *= freedom
-    found -= np.log(shrink)
-    found *= 0.5
+    logs = np.log(square)
+    logs *= seen.half
+    logs += seen.log_parts
     # posterior of the effect: Student with this freedom about n G2 gap / shrink
-    bent *= shrink
-    slope *= _ROOT
-    slope *= np.sqrt(freedom / bent)
-    tail = _student()(freedom, slope)
-    if _min(tail, axis=None, initial=1.0) < _FAINT:  # the null's side is never evidence
-        found += np.log(tail + _TINY)
-        found += _LOG_2
-        found = np.where(gap > 0.0, found, np.minimum(found, 0.0))
-    else:
-        found += np.log(tail)
-        found += _LOG_2
-    if found.ndim == 1:
-        found = found[None, :]
-    if ready is None:
-        return found
-    whole = np.zeros((len(nulls), len(data.n)))
-    whole[:, ready] = found
-    return whole
+    np.divide(seen.freedom, bent, out=bent)
+    np.sqrt(bent, out=bent)
+    bent *= _ROOT
+    slope *= bent
+    tail = _student()(seen.freedom, slope)
+    top = logs.item(logs.argmax())
+    parts = np.exp(logs - top)
+    parts *= tail
+    total = float(_sum(parts))
+    if total > _FAINT:
+        return top + math.log(total), int(data.looks.item(parts.argmax()))
+    # tails too small for a number: the null's side, which is never evidence
+    logs = np.minimum(logs + np.log(tail + _TINY), data.log_weights)
+    return float(np.logaddexp.reduce(logs)), int(data.looks.item(logs.argmax()))
 
 
 def log_e_first(seen: Whole | None, null: float, sign: int) -> float:
@@ -108,13 +122,7 @@ def log_e_first(seen: Whole | None, null: float, sign: int) -> float:
     n = seen.n
     gap, freedom, shrink = sign * (seen.mean - null), seen.freedom + 1.0 + seen.known, 1.0 + n * G2
     square = gap * gap * n
-    tail = float(_student()(freedom, gap * n * math.sqrt(G2 * freedom / shrink / (square / shrink + seen.deviation))))
+    tail = student_one()(freedom, gap * n * math.sqrt(G2 * freedom / shrink / (square / shrink + seen.deviation)))
     level = log_bayes_factor(square * (freedom - 1.0) / seen.deviation, freedom - 1.0, n, G2)
     level += math.log(tail + _TINY) + _LOG_2
     return level if gap > 0.0 else min(level, 0.0)
-
-
-def mixed(data: Sums, logs: Array) -> list[float]:
-    """log sum_j w_j E_j of every row of `log_e`."""
-    found: list[float] = np.logaddexp.reduce(logs + data.log_weights, axis=1).tolist()
-    return found
