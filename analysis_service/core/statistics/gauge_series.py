@@ -174,7 +174,8 @@ def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0),
         rows = rows[:kept]
     looks, log_weights = rows[:, 0], rows[:, 1]
     n = series.n - rows[:, 2]
-    freedom = n - ONE
+    known, square = before
+    freedom = n + (known - 1.0)
     if kept:
         n[0] = series.weight  # the first start has them all
     total = series.total - rows[:, 3]
@@ -183,12 +184,10 @@ def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0),
     deviation = series.square - rows[:, 4]
     deviation -= total
     deviation = np.maximum(deviation, ZERO, out=deviation)
-    known, square = before
     if known:  # of a whitened series
         if kept:
-            square = max(square, known * deviation.item(0) / freedom.item(0))
+            square = max(square, known * deviation.item(0) / (series.n - 1.0))
         deviation += square
-        freedom += known
         return Sums(n, mean, deviation, freedom, log_weights, looks, known)
     seen = (deviation > 0.0) | (freedom + 1.0 >= COARSE_POINTS)
     share = np.ones(kept)

@@ -114,6 +114,7 @@ def bound(freedom: float, level: float) -> float:
     return t / math.sqrt(freedom + t * t)
 
 
+@lru_cache(maxsize=1024)  # both bets ask for the same, and an interval many times
 def nodes(known: float, others: float) -> tuple[tuple[float, float], ...]:
     """Two nodes and weights that give the first moments of a Beta(known / 2, others / 2): three digits of M."""
     if others <= 0.0:

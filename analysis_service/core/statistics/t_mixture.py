@@ -21,9 +21,7 @@ _TINY = 1e-300  # so that a tail that underflows has a logarithm
 _FAINT = 1e-290  # tails below this are that logarithm and not their own
 
 _LOG_2 = math.log(2.0)
-_G2, _ROOT, _HALF, _MINUS_HALF, _DOUBLE = (np.array(one) for one in (G2, math.sqrt(G2), 0.5, -0.5, _LOG_2))  # see ONE
-
-_sum = np.add.reduce
+_G2, _ROOT, _HALF = np.array(G2), np.array(math.sqrt(G2)), np.array(0.5)  # see ONE
 
 
 @cache
@@ -63,21 +61,15 @@ class Mixture(msgspec.Struct, frozen=True):
 
     data: Sums
     shrink: Array
+    log_shrink: Array
     spread: Array
     freedom: Array
-    half: Array
-    log_parts: Array
 
 
 def mixture(data: Sums) -> Mixture:
     shrink = data.n * _G2
     shrink += ONE
-    freedom = data.freedom + ONE
-    log_parts = np.log(shrink)
-    log_parts *= _MINUS_HALF
-    log_parts += data.log_weights
-    log_parts += _DOUBLE
-    return Mixture(data, shrink, data.deviation * shrink, freedom, freedom * _HALF, log_parts)
+    return Mixture(data, shrink, np.log(shrink), data.deviation * shrink, data.freedom + ONE)
 
 
 def log_e(seen: Mixture, null: float, sign: int) -> tuple[float, int]:
@@ -96,22 +88,24 @@ def log_e(seen: Mixture, null: float, sign: int) -> tuple[float, int]:
     square *= seen.shrink
     square /= bent
     logs = np.log(square)
-    logs *= seen.half
-    logs += seen.log_parts
+    logs *= seen.freedom
+    logs -= seen.log_shrink
+    logs *= _HALF
+    logs += data.log_weights
     # posterior of the effect: Student with this freedom about n G2 gap / shrink
     np.divide(seen.freedom, bent, out=bent)
     np.sqrt(bent, out=bent)
-    bent *= _ROOT
     slope *= bent
+    slope *= _ROOT
     tail = _student()(seen.freedom, slope)
     top = logs.item(logs.argmax())
     parts = np.exp(logs - top)
     parts *= tail
-    total = float(_sum(parts))
+    total = math.fsum(parts.tolist())
     if total > _FAINT:
-        return top + math.log(total), int(data.looks.item(parts.argmax()))
+        return top + _LOG_2 + math.log(total), int(data.looks.item(parts.argmax()))
     # tails too small for a number: the null's side, which is never evidence
-    logs = np.minimum(logs + np.log(tail + _TINY), data.log_weights)
+    logs = np.minimum(logs + (np.log(tail + _TINY) + _LOG_2), data.log_weights)
     return float(np.logaddexp.reduce(logs)), int(data.looks.item(logs.argmax()))
 
 

@@ -69,9 +69,11 @@ def add(plan: Plan, state: TState, look: int, canary: float, stable: float) -> T
     """Fold one pair of values, same unit."""
     first = state.used == 0
     origin = canary if first else state.canary_origin
-    steps = [state.resolution] if state.resolution > 0 else []
+    resolution = state.resolution
     if not first:
-        steps += [d for d in (abs(canary - state.last_canary), abs(stable - state.last_stable)) if d > 0]
+        for step in (abs(canary - state.last_canary), abs(stable - state.last_stable)):
+            if 0.0 < step < (resolution or math.inf):
+                resolution = step
     positive = state.positive and canary > 0 and stable > 0
     used = state.used + 1
     difference, ratio = canary - stable, math.log(canary) - math.log(stable) if positive else None
@@ -90,7 +92,7 @@ def add(plan: Plan, state: TState, look: int, canary: float, stable: float) -> T
         canary_origin=origin,
         last_canary=canary,
         last_stable=stable,
-        resolution=min(steps) if steps else 0.0,
+        resolution=resolution,
         positive=positive,
         difference=extend(plan, state.difference, difference, used, usual(plan, log_ratio=False)),
         ratio=state.ratio if ratio is None else extend(plan, state.ratio, ratio, used, usual(plan, log_ratio=True)),
