@@ -11,7 +11,7 @@ from .calibration import LONGEST_MEMORY, REQUIRED_POINTS
 Array = NDArray[np.float64]
 
 OFFSET_ERRORS = 3.0  # standard errors beyond which an offset is no accident of the look-back
-OFFSET_SPREAD = 2.0  # an offset seen once may be as much larger in the run: it wanders, or another pod is the slow one
+OFFSET_SPREAD = 1.5  # an offset seen once may be half as large again in the run: it wanders, or it is another pod's
 LONG_BLOCKS = (20, 40)  # looks; slow wandering shows in the means of blocks
 FEWEST_BLOCKS = 6
 
