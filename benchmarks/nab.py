@@ -12,9 +12,10 @@ A/A pairs of the healthy stretches, which must not fail:
 
 Each pair is judged look by look after a look-back of up to 360 pairs made in the same way; the canary of the same
 pairs is then shifted by 5 ... 100 %. Kayenta's judge looks once, at the end, at the same pairs; `kayenta` is its rule
-as it stands, which raises many more false alarms, and `matched` the same rule made strict enough to raise as many on
-these A/A pairs as we do at all looks. Runs of one series overlap, so the intervals (Wilson, 95 %) are a little too
-narrow. The last line is one JSON object.
+as it stands, which raises many more false alarms; `matched` the same rule made strict enough to raise as many on these
+A/A pairs as we do at all looks; `informed` the same with a limit of its own for every series, which 5 % of its A/A
+pairs exceed: what its one look would find if it knew the null. Runs of one series overlap, so the intervals (Wilson,
+95 %) are a little too narrow. The last line is one JSON object.
 """
 
 import argparse
@@ -211,6 +212,7 @@ def _data(row: Any) -> ArmData:
 
 
 TOLERANCE = 0.25  # of Kayenta's rule
+ALPHA = 0.05
 
 
 def kayenta(pairs: Pairs) -> float:
@@ -248,10 +250,12 @@ class Cell:
     fails: int = 0
     passes: int = 0
     theirs: list[float] = field(default_factory=list)  # see `kayenta`
+    series: list[int] = field(default_factory=list)  # which one each run is of
     delays: list[int] = field(default_factory=list)
 
-    def add(self, failed: int, passed: int, theirs: float) -> None:
+    def add(self, series: int, failed: int, passed: int, theirs: float) -> None:
         self.runs += 1
+        self.series.append(series)
         self.fails += bool(failed)
         self.passes += bool(passed and not failed)
         self.theirs.append(theirs)
@@ -259,6 +263,12 @@ class Cell:
 
     def beyond(self, limit: float) -> float:
         return sum(one > limit for one in self.theirs) / self.runs
+
+    def informed(self, same: "Cell") -> float:
+        """Share beyond the limit that ALPHA of the same series' runs in `same` exceed."""
+        theirs, series = np.array(same.theirs), np.array(same.series)
+        limits = {k: np.quantile(theirs[series == k], 1.0 - ALPHA, method="nearest") for k in set(self.series)}
+        return sum(one > limits[k] for one, k in zip(self.theirs, self.series, strict=True)) / self.runs
 
     def found(self, same: "Cell") -> dict[str, Any]:
         """same: the cell of the same pairs without a shift."""
@@ -273,6 +283,7 @@ class Cell:
             "inconclusive": (self.runs - self.fails - self.passes) / self.runs,
             "kayenta": self.beyond(TOLERANCE),
             "matched": self.beyond(strict),
+            "informed": self.informed(same),
             "median_delay": float(np.median(self.delays)) if self.delays else None,
             "p90_delay": float(np.percentile(self.delays, 90)) if self.delays else None,
         }
@@ -286,7 +297,8 @@ def measure(
     usable = [one for one in found if FAMILIES[family](np.random.default_rng(0), one, looks) is not None]
     for number in range(runs if usable else 0):
         rng = np.random.default_rng([seed, looks, sorted(FAMILIES).index(family), number])
-        one = usable[number % len(usable)]
+        which = number % len(usable)
+        one = usable[which]
         pairs = FAMILIES[family](rng, one, looks)
         assert pairs is not None
         for by in (0.0, *(SHIFTS if number < with_shift else ())):
@@ -294,7 +306,7 @@ def measure(
             failed, passed = ours(judged, fail_at)
             theirs = kayenta(judged)
             for band in (one.band, "all"):
-                cells.setdefault((band, by), Cell()).add(failed, passed, theirs)
+                cells.setdefault((band, by), Cell()).add(which, failed, passed, theirs)
     return cells
 
 
@@ -312,7 +324,7 @@ def main() -> None:
     series = stretches(given.data)
     print(f"{len(series)} healthy stretches of {len({one.file for one in series})} files")
     print(f"{'family':<12}{'looks':>6} {'band':<8}{'shift':>6}{'runs':>6}{'fail':>7}{'95 %':>16}", end="")
-    print(f"{'pass':>7}{'undecided':>10}{'delay':>7}{'p90':>6}{'kayenta':>9}{'matched':>9}")
+    print(f"{'pass':>7}{'undecided':>10}{'delay':>7}{'p90':>6}{'kayenta':>9}{'matched':>9}{'informed':>9}")
     for family in FAMILIES:
         for looks in map(int, given.looks.split(",") if given.family in family else ()):
             shifts = given.shifted or max(given.runs // 5, 1)
@@ -335,7 +347,7 @@ def _line(family: str, looks: int, band: str, by: float, found: dict[str, Any]) 
     return (
         f"{family:<12}{looks:>6} {band:<8}{by:>6.0%}{found['runs']:>6}{found['fail']:>7.3f}{interval:>16}"
         f"{found['pass']:>7.3f}{found['inconclusive']:>10.3f}{delays}{found['kayenta']:>9.3f}"
-        f"{found['matched']:>9.3f}"
+        f"{found['matched']:>9.3f}{found['informed']:>9.3f}"
     )
 
 
