@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from analysis_service.core.statistics import last_counts
-from analysis_service.core.statistics.histogram import BEYOND, SLOTS
+from analysis_service.core.statistics.bucket_edge import SLOTS
+from analysis_service.core.statistics.histogram import BEYOND
 from analysis_service.core.statistics.plan import Calibration, Plan
 from benchmarks.verdict_counts import Counts
 
@@ -89,30 +90,39 @@ class Histograms:
         beyond: Array = counts.sum(axis=1, keepdims=True) - seen
         return beyond
 
-    def _beyond_shaped(self, counts: Array, values: Array) -> Array:
-        """The same by the shape of stable's totals so far: see `bucket_shape`."""
+    def _least_beyond(self, counts: Array, values: Array) -> Array:
+        """The least by the shape of stable's totals so far, as safety is asked of it: see `bucket_shape`."""
         found = self._beyond(counts, values)
         n = self.total.sum(axis=1)
+        room = 0.5 / (n + 1.0)
         above = n[:, None] - np.cumsum(self.total, axis=1)[:, :-1]  # at each edge
+        shares = np.clip(above / n[:, None], room[:, None], 1.0 - room[:, None])
         at = np.searchsorted(self.edges, values)  # the bucket that holds it
         for j, (value, i) in enumerate(zip(values.tolist(), at.tolist(), strict=True)):
-            if i == 0 or value == self.edges[i]:
+            if value == self.edges[i]:
                 continue
-            low, high = float(self.edges[i - 1]), float(self.edges[i])
-            room = 0.5 / (n + 1.0)
-            from_, to = (np.clip(above[:, k] / n, room, 1.0 - room) for k in (i - 1, i))
-            part = math.log(value / low) / math.log(high / low)
-            score = -ndtri(from_) + part * (ndtri(from_) - ndtri(to))
+            low, high = float(self.edges[i - 1]) if i else 0.0, float(self.edges[i])
+            k = max(i, 1)  # the bucket between whose ends the line is drawn
+            part = math.log(value / self.edges[k - 1]) / math.log(self.edges[k] / self.edges[k - 1])
+            from_, to, start, end = (
+                shares[:, i - 1] if i else np.ones(len(n)),
+                shares[:, i],
+                shares[:, k - 1],
+                shares[:, k],
+            )
+            normal = ndtr((1.0 - part) * ndtri(start) + part * ndtri(end))
+            hazard = np.exp((1.0 - part) * np.log(-np.log(start)) + part * np.log(-np.log(end)))
             told = (self.total[:, i] > 0.0) & (from_ > to)
             even = (high - value) / (high - low)
-            share = np.where(told, (ndtr(-score) - to) / np.where(told, from_ - to, 1.0), even)
-            found[:, j] += counts[:, i] * (np.clip(share, 0.0, 1.0) - even)
+            share = (np.minimum(normal, np.exp(-hazard)) - to) / np.where(told, from_ - to, 1.0)
+            share = np.clip(share, 0.0, 1.0 if i else even)
+            found[:, j] += counts[:, i] * (np.where(told, share, even) - even)
         return found
 
     def _feed(self, groups: list[Counts], canary: Array, stable: Array, factor: float) -> None:
         n_c, n_s = canary.sum(axis=1, keepdims=True), stable.sum(axis=1, keepdims=True)
         x_c = self._beyond(canary, self.edges)
-        x_s = self._beyond(stable, self.edges) if factor == 1.0 else self._beyond_shaped(stable, self.edges / factor)
+        x_s = self._beyond(stable, self.edges) if factor == 1.0 else self._least_beyond(stable, self.edges / factor)
         x_c, x_s = np.where(self.mirrored, n_c - x_c, x_c), np.where(self.mirrored, n_s - x_s, x_s)
         n = n_c + n_s
         w = np.broadcast_to(n_c / n, x_c.shape)

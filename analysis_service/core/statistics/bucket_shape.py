@@ -4,54 +4,85 @@ Spread evenly, as Prometheus does for quantiles, a bucket has too many observati
 density falls: a lognormal's may have half as many between 200 and 250 ms as an even one's from 100 to 250 ms. Against a
 margin as large as that the error decides: a canary at the margin would look much better than stable.
 
-Here the normal score of the share at or below a value is linear in the value's logarithm inside the bucket: exact for a
-lognormal, a few per cent for exponential and gamma distributions, and to the safe side in their tails. Evenly spread is
-what has no logarithm, the first bucket, and what lies between empty ends.
+Two shapes are told instead, each a line in the value's logarithm between a bucket's two ends: of the normal score of
+the share at or below a value, exact for a lognormal, and of the logarithm of the cumulated hazard, exact for a Weibull
+and so for an exponential distribution. Gamma distributions lie between the two. Which of them is nearer nobody can
+tell from buckets, so a claim is held against the one that is less favourable to it.
+
+Two buckets have one end only. Of the one from 0 on and of the one above the last edge both lines are those of the
+neighbouring bucket, drawn on: a guess, and beside it the first has the even spread. A bucket beyond which nothing was
+seen has both. Evenly spread is also what has no logarithm, as it begins below 0, and what lies between empty ends.
+
+Several modes, or all observations near one value, are not to be told from buckets that wide: the shares are then wrong,
+either way, and many observations make a canary near the margin fail. One that equals stable does not: never is less
+told to lie beyond the value that the margin takes to an edge than beyond the edge.
 """
 
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
-
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
+from typing import NamedTuple
 
 _NORMAL = NormalDist()
+_LARGEST = 700.0  # whose exponential is a number
 
 
-def share_above(edges: Sequence[float], counts: Sequence[float], bucket: int, value: float) -> float:
-    """The share of a bucket's observations above `value`, which lies in it. counts: per bucket, so far."""
-    low, high = edges[bucket - 1] if bucket else min(0.0, edges[0]), edges[bucket]
-    even = (high - value) / (high - low) if high > low else 1.0
+class Beyond(NamedTuple):
+    """How much lies above a value: by the normal scores, and the least and the most that there may be."""
+
+    likely: float
+    least: float
+    most: float
+
+
+def share_above(edges: Sequence[float], counts: Sequence[float], bucket: int, value: float) -> Beyond:
+    """The shares of a bucket's observations above `value`, which lies in it. counts: per bucket, so far."""
+    top = bucket == len(edges)
+    low, high = edges[bucket - 1] if bucket else min(0.0, edges[0]), math.inf if top else edges[bucket]
+    if value <= low:
+        return Beyond(1.0, 1.0, 1.0)
+    even = 1.0 if top or high <= low else max((high - value) / (high - low), 0.0)
+    untold = Beyond(1.0, 0.0, 1.0) if top else Beyond(even, even, even)
+    lines = _lines(edges, counts, bucket, low)
+    if not lines or value >= high or counts[bucket] <= 0.0:
+        return untold
     n = math.fsum(counts)
-    if low <= 0.0 or not low < value < high or counts[bucket] <= 0.0:
-        return min(max(even, 0.0), 1.0)
     room = 0.5 / (n + 1.0)  # half an observation: no share is 0 or 1
-    above = math.fsum(counts[bucket + 1 :]) / n
-    from_, to = (min(max(share, room), 1.0 - room) for share in (above + counts[bucket] / n, above))
+
+    def above(edge: int) -> float:
+        return min(max(math.fsum(counts[edge + 1 :]) / n, room), 1.0 - room)
+
+    from_, to = 1.0 if bucket == 0 else above(bucket - 1), 0.0 if top else above(bucket)
     if from_ <= to:
-        return even
-    # of the shares above, whose scores fall
-    score = _score(-_NORMAL.inv_cdf(from_), -_NORMAL.inv_cdf(to), low, high, value)
-    return min(max((_NORMAL.cdf(-score) - to) / (from_ - to), 0.0), 1.0)
+        return untold
+    guesses: list[float] = []
+    for at in lines:
+        start, end = above(at - 1), above(at)
+        part = (math.log(value) - math.log(edges[at - 1])) / (math.log(edges[at]) - math.log(edges[at - 1]))
+        normal = _NORMAL.cdf(_between(_NORMAL.inv_cdf(start), _NORMAL.inv_cdf(end), part))
+        weibull = math.exp(-math.exp(min(_between(_hazard(start), _hazard(end), part), _LARGEST)))
+        guesses += (min(max((share - to) / (from_ - to), 0.0), 1.0) for share in (normal, weibull))
+    likely = guesses[0]
+    if low == 0.0:
+        guesses.append(even)
+    return Beyond(likely, min(guesses), max(guesses))
 
 
-def _score(at_low: float, at_high: float, low: float, high: float, value: float) -> float:
-    return at_low + (at_high - at_low) * math.log(value / low) / math.log(high / low)
-
-
-def below(values: Array, edges: Array, shares: Array) -> Array:
-    """The share at or below each value, of a distribution with these shares at or below its edges, ascending."""
-    from scipy.special import ndtr, ndtri  # not imported before somebody has histograms to forecast
-
-    found: Array = np.interp(values, edges, shares)
-    at = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    low, high = edges[at], edges[at + 1]
-    inside = (low > 0.0) & (values > low) & (values < high) & (shares[at] > 0.0) & (shares[at + 1] < 1.0)
-    if inside.any():
-        at, low, high, value = at[inside], low[inside], high[inside], values[inside]
-        from_, to = ndtri(shares[at]), ndtri(shares[at + 1])
-        found[inside] = ndtr(from_ + (to - from_) * np.log(value / low) / np.log(high / low))
+def _lines(edges: Sequence[float], counts: Sequence[float], bucket: int, low: float) -> list[int]:
+    """The buckets between whose ends lines are drawn for values in `bucket`, which begins at `low`."""
+    if low == 0.0:
+        return [bucket + 1] if bucket + 1 < len(edges) and edges[bucket] > 0.0 else []
+    found = [bucket] if low > 0.0 and bucket < len(edges) else []
+    # where nothing was seen beyond, the upper end is not known: the line may fall as steeply as before
+    if bucket > 1 and edges[bucket - 2] > 0.0 and counts[bucket - 1] > 0.0 and not any(counts[bucket + 1 :]):
+        found.append(bucket - 1)
     return found
+
+
+def _hazard(share: float) -> float:
+    """The logarithm of the cumulated hazard at a value that this share lies beyond."""
+    return math.log(-math.log(share))
+
+
+def _between(start: float, end: float, part: float) -> float:
+    return start + (end - start) * part

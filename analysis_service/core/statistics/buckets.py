@@ -1,10 +1,10 @@
 """Buckets of histograms: put on other edges, counted beyond a value; edges that several have, or that are judged."""
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from . import bucket_shape
+from .bucket_shape import Beyond, share_above
 from .looks import Histogram
 
 MOST_EDGES = 12  # judged
@@ -23,13 +23,8 @@ def rebin(histogram: Histogram, edges: tuple[float, ...]) -> tuple[float, ...] |
     return tuple(counts)
 
 
-def beyond(
-    edges: tuple[float, ...], counts: tuple[float, ...], value: float, shape: tuple[float, ...] | None = None
-) -> float:
-    """Observations above `value`. The first bucket starts at 0 (or at its edge, if below).
-
-    shape: counts so far, which say where in a bucket its observations lie; None: they lie evenly.
-    """
+def beyond(edges: tuple[float, ...], counts: tuple[float, ...], value: float) -> float:
+    """Observations above `value`, spread evenly in a bucket. The first starts at 0 (or at its edge, if below)."""
     above = 0.0
     for i in range(len(edges), -1, -1):
         low = edges[i - 1] if i > 0 else min(0.0, edges[0])
@@ -38,12 +33,19 @@ def beyond(
                 return counts[i] if value == low else 0.0
         elif value > low or i == 0:
             high = edges[i]
-            if shape is not None and value < high:
-                return above + counts[i] * bucket_shape.share_above(edges, shape, i, value)
             share = (high - value) / (high - low) if high > low else 1.0
             return above + counts[i] * min(max(share, 0.0), 1.0)
         above += counts[i]
     return above
+
+
+def beyond_shaped(
+    edges: tuple[float, ...], counts: tuple[float, ...], value: float, shape: tuple[float, ...]
+) -> Beyond:
+    """The same by the shape of the distribution. shape: counts so far, from which it is told."""
+    bucket = bisect_left(edges, value)
+    above = math.fsum(counts[bucket + 1 :])
+    return Beyond(*(above + counts[bucket] * share for share in share_above(edges, shape, bucket, value)))
 
 
 def common_edges(histograms: Sequence[Histogram]) -> tuple[float, ...]:

@@ -76,29 +76,35 @@ def fold(
     canary: tuple[float, float],
     stable: tuple[float, float],
     partition: Array,
-    weighted: tuple[float, float],
-    residual: tuple[float, float],
+    weighted: tuple[float, float] | None,
+    residual: tuple[float, float] | None,
     flags: tuple[str, ...] = (),
     trials: tuple[float, float] = (0.0, 0.0),
     slots: int = SLOTS,
 ) -> CountState:
     """Add one look.
 
-    canary, stable: (events, total). partition: the look's S at the nodes. weighted: its Mantel-Haenszel terms.
-    residual: canary events minus their expectation under no change, and that residual's variance if events are
-    independent. trials: how many independent ones the canary's events are a sum of, and how many it must have had;
-    none where nobody bets on the last look.
+    canary, stable: (events, total). partition: the look's S at the nodes. weighted: its Mantel-Haenszel terms; None
+    where nobody asks for the estimate. residual: canary events minus their expectation under no change, and that
+    residual's variance if events are independent; None where nobody asks for the dispersion. trials: how many
+    independent ones the canary's events are a sum of, and how many it must have had; none where nobody bets on the last
+    look.
     """
     sums = _floats(state.sums) + partition if state.sums else partition
     starts = state.starts
     if plan.restarts and not starts:
         starts = _row(0, log_weight(0, plan.planned_looks), 0.0, np.zeros(NODES))
-    square, expected = state.square, state.expected
-    value, variance = residual
-    if state.used:
-        # Differences of neighbours: a constant effect cancels, and a late onset is seen by a single difference.
-        square += 0.5 * (value - state.last_residual) ** 2
-        expected += 0.5 * (variance + state.last_variance)
+    square, expected, noise = state.square, state.expected, state.blocks
+    value, variance = residual or (state.last_residual, state.last_variance)
+    if residual is not None:
+        noise = blocks.extended(noise, value, variance)
+        if state.used:
+            # Differences of neighbours: a constant effect cancels, and a late onset is seen by a single difference.
+            square += 0.5 * (value - state.last_residual) ** 2
+            expected += 0.5 * (variance + state.last_variance)
+    weighted_c, weighted_s = state.weighted_c, state.weighted_s
+    if weighted is not None:
+        weighted_c, weighted_s = weighted_c + weighted[0], weighted_s + weighted[1]
     used = state.used + 1
     x_c = state.x_c + canary[0]
     counted = state.trials > 0.0 or state.x_c + state.x_s == 0.0  # of every look with events, or of none
@@ -118,15 +124,15 @@ def fold(
         n_c=state.n_c + canary[1],
         x_s=state.x_s + stable[0],
         n_s=state.n_s + stable[1],
-        weighted_c=state.weighted_c + weighted[0],
-        weighted_s=state.weighted_s + weighted[1],
+        weighted_c=weighted_c,
+        weighted_s=weighted_s,
         sums=sums.tobytes(),
         starts=starts,
         last_residual=value,
         last_variance=variance,
         square=square,
         expected=expected,
-        blocks=blocks.extended(state.blocks, value, variance),
+        blocks=noise,
         flags=_merge(state.flags, flags),
         trials=state.trials + trials[0] if counted else 0.0,
         least=state.least + trials[1],

@@ -5,9 +5,9 @@ most observations are slower, the mirrored test on "not slower", which is the sh
 evidence is the mean over edges of these e-processes: a mean of e-processes is one, whatever their dependence. It is
 a test of stochastic order, and sees tails and bodies alike.
 
-Against the margin (x(1+m), or m in the metric's unit) the canary's share beyond b is compared with stable's share
-beyond b/(1+m) (or b - m), interpolated inside the bucket by the shape of what stable has shown before (`bucket_shape`);
-for safety the *least* evidence over the edges next to the wanted quantiles counts, since each must be shown harmless.
+Against the margin the canary's share beyond b is compared with stable's share beyond the value that the margin takes to
+b (`bucket_edge`); for safety the *least* evidence over the edges next to the wanted quantiles counts, since each must
+be shown harmless.
 Where the end is known there are bets on the last look (`last_counts`): on harm at the edge that shows it best, with
 Bonferroni's correction, and on safety at each edge that needs it. Those edges are chosen from stable's first
 observations (BEYOND of them beyond the highest quantile expected), which then are no evidence against the margin. Harm
@@ -22,7 +22,8 @@ import math
 
 import msgspec
 
-from . import bucket_quantiles, buckets, conditional, last_counts, rate_ratio
+from . import bucket_quantiles, buckets, conditional, last_counts
+from .bucket_edge import EdgeState, Pair, folded, folded_margin
 from .conditional import CountState
 from .evidence import CHOOSING, Evidence
 from .looks import Look, usable_histogram
@@ -30,18 +31,7 @@ from .mixture import log_add
 from .plan import Calibration, Plan, harm_sign, margin_log_ratio
 
 NAME = "sequential-histogram"
-SLOTS = 5  # starts kept per edge
 BEYOND = 10.0  # observations of stable wanted beyond the highest quantile before edges are chosen
-
-
-class EdgeState(msgspec.Struct, frozen=True):
-    """One edge. mirrored: events are the observations that are *not* slower."""
-
-    edge: float
-    mirrored: bool
-    order: CountState = CountState()  # against no change
-    shifted: CountState = CountState()  # against the margin towards harm
-    opposite: CountState = CountState()  # against the margin the other way, when harm lies both ways
 
 
 class LastLook(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,20 +85,13 @@ def _with(plan: Plan, state: HistogramState, look: Look) -> HistogramState:
             EdgeState(e, (buckets.beyond(edges, c, e) + buckets.beyond(edges, s, e)) / pooled > 0.5)
             for e in buckets.spread(edges)
         )
-    sign = harm_sign(plan.direction)
     judges_margin = state.frozen and (plan.margin.relative is not None or plan.margin.absolute is not None)
-    single = msgspec.structs.replace(plan, restarts=False)
-    after: list[EdgeState] = []
-    for item in judged:
-        order = _fold(plan, item.order, look.number, item, c, s, edges, item.edge, n_c, n_s)
-        beyond, opposite = item.shifted, item.opposite
-        if judges_margin:
-            to = _within(plan, item.edge, sign)
-            beyond = _fold(single, beyond, look.number, item, c, s, edges, to, n_c, n_s, state.stable)
-            if plan.direction == "either":
-                to = _within(plan, item.edge, -sign)
-                opposite = _fold(single, opposite, look.number, item, c, s, edges, to, n_c, n_s, state.stable)
-        after.append(EdgeState(item.edge, item.mirrored, order, beyond, opposite))
+    pair = Pair(look.number, edges, c, s, n_c, n_s)
+    after = [folded(plan, item, pair) for item in judged]
+    if judges_margin:
+        after = [
+            folded_margin(plan, item, pair, state.stable, target=i in state.targets) for i, item in enumerate(after)
+        ]
     total_c = tuple(a + b for a, b in zip(state.canary or (0.0,) * len(c), c, strict=True))
     total_s = tuple(a + b for a, b in zip(state.stable or (0.0,) * len(s), s, strict=True))
     targets, frozen = state.targets, state.frozen
@@ -141,12 +124,13 @@ def _ended(plan: Plan, look: Look, state: HistogramState) -> HistogramState:
     safety: list[float] = []
     for way in ways:
         for i, item in enumerate(state.judged):
-            toward, margined = -way if item.mirrored else way, item.shifted if way == ways[0] else item.opposite
+            toward = -way if item.mirrored else way
+            worse, safe = item.margined(opposite=way != ways[0])
             harm.append(_p_value(plan, item, item.order, toward))
-            beyond.append(_p_value(plan, item, margined, toward))
+            beyond.append(_p_value(plan, item, worse, toward))
             if i in state.targets:
-                safe = _p_value(plan, item, margined, -toward)
-                safety.append(1.0 if safe is None else safe)
+                p = _p_value(plan, item, safe, -toward)
+                safety.append(1.0 if p is None else p)
     return msgspec.structs.replace(state, last=LastLook(_least(harm), _least(beyond), tuple(safety)))
 
 
@@ -174,57 +158,9 @@ def _dispersion(plan: Plan, item: EdgeState) -> float:
     return conditional.dispersion(calibration.at_edge(item.edge) if calibration else None, item.order)
 
 
-def _within(plan: Plan, edge: float, sign: int) -> float:
-    """The value of stable's that the margin takes to `edge`: the two shares beyond are equal at the margin."""
-    if plan.margin.relative is not None:
-        return edge / math.exp(sign * margin_log_ratio(plan, None, sign))
-    return edge - sign * max(plan.margin.absolute or 0.0, 0.0)
-
-
 def _dropped(state: HistogramState, look: Look, flag: str = "") -> HistogramState:
     flags = tuple(f for f in (*look.flags, flag) if f and f not in state.flags)
     return msgspec.structs.replace(state, look=look.number, dropped=state.dropped + 1, flags=state.flags + flags)
-
-
-def _fold(
-    plan: Plan,
-    state: CountState,
-    look: int,
-    item: EdgeState,
-    c: tuple[float, ...],
-    s: tuple[float, ...],
-    edges: tuple[float, ...],
-    against: float,
-    n_c: float,
-    n_s: float,
-    shape: tuple[float, ...] | None = None,
-) -> CountState:
-    """shape: stable's counts so far, for values inside a bucket."""
-    x_c, x_s = buckets.beyond(edges, c, item.edge), buckets.beyond(edges, s, against, shape)
-    if item.mirrored:
-        x_c, x_s = n_c - x_c, n_s - x_s
-    n = n_c + n_s
-    w = n_c / n
-    least = max(0.0, x_c + x_s - n_s)
-    return conditional.fold(
-        plan,
-        state,
-        look=look,
-        canary=(x_c, n_c),
-        stable=(x_s, n_s),
-        partition=rate_ratio.partition(x_c + x_s, w),
-        weighted=(x_c * n_s / n, x_s * n_c / n),
-        residual=(x_c - w * (x_c + x_s), _variance(x_c, x_s, n_c, n_s)),
-        trials=(min(x_c + x_s, n_c) - least, least),  # as in `odds_ratio`
-        slots=SLOTS,
-    )
-
-
-def _variance(x_c: float, x_s: float, n_c: float, n_s: float) -> float:
-    """Of x_c - w x when observations are independent: shares are not small here, so the binomial's 1 - p counts."""
-    n = n_c + n_s
-    p = (x_c + x_s) / n
-    return p * (1.0 - p) * n_c * n_s / n
 
 
 def wanted_first(plan: Plan) -> float:
@@ -280,14 +216,14 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
             toward = -way if item.mirrored else way
             logs = conditional.evaluate(item.order, toward, 0.0, temper, parts)
             value = log_add(value, logs.harm - share)
-            margined = item.shifted if way == sign else item.opposite
-            if margined.sums:
-                against = conditional.evaluate(margined, toward, 0.0, temper, parts)
-                beyond.append(against.harm)
+            worse, safe = item.margined(opposite=way != sign)
+            if worse.sums:
+                beyond.append(conditional.evaluate(worse, toward, 0.0, temper, parts).harm)
                 if i in state.targets:
+                    shown = conditional.evaluate(safe, toward, 0.0, temper, parts).safety
                     at = ways.index(way) * len(state.targets) + state.targets.index(i)
                     p = last.safety[at] if last.safety else 1.0
-                    safety.append(last_counts.worth(against.safety, p, parts[1], -math.log(plan.beta)))
+                    safety.append(last_counts.worth(shown, p, parts[1], -math.log(plan.beta)))
         if value >= max(harm, default=-math.inf):
             since = logs.since
         harm.append(value)

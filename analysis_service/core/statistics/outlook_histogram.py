@@ -10,14 +10,16 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from . import bucket_shape, last_counts
+from . import last_counts
+from .bucket_edge import EdgeState, within
+from .buckets import beyond_shaped
 from .crossing import POWER, Array, crossing, smallest
-from .histogram import BEYOND, EdgeState, HistogramState, update
+from .histogram import BEYOND, HistogramState, update
 from .looks import Histogram, Look, usable_histogram
 from .mixture import distances
 from .outlook import Outlook, found_first, looks_wanted
 from .outlook_counts import Expected, noise, side, two_arms
-from .plan import Plan, harm_sign, margin_log_ratio
+from .plan import Plan, harm_sign
 from .starts import FIRST
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,6 +48,7 @@ def outlook_histogram(
         dispersion if dispersion is not None else noise(plan.calibration.at_edge(e.edge) if plan.calibration else None)
         for e in judged
     ]
+    shape = _Shape(per_look.edges, _large(per_look))
     model = _Edges(
         plan=plan,
         total=total,
@@ -54,8 +57,8 @@ def outlook_histogram(
         mirrored=np.array([item.mirrored for item in judged]),
         phi=np.maximum(np.array(phis), 1.0),
         wanted=wanted,
-        values=np.array([min(0.0, per_look.edges[0]), *per_look.edges]),
-        below=np.concatenate(([0.0], np.cumsum(per_look.counts[:-1]))) / total,
+        shape=shape,
+        within={way: shape.of_margin(plan, [item.edge for item in judged], way) for way in (1, -1)},
     )
     found = smallest(lambda effect: model.found(looks, effect, watched=watched))
     sign = harm_sign(plan.direction)
@@ -73,9 +76,33 @@ def _judged(plan: Plan, per_look: Histogram) -> tuple[tuple[EdgeState, ...], tup
     """The edges that the test would judge, and which of them must be shown harmless: from a look large enough."""
     if usable_histogram(per_look) is None:
         return (), ()
-    large = Histogram(per_look.edges, tuple(_LARGE * count / math.fsum(per_look.counts) for count in per_look.counts))
+    large = Histogram(per_look.edges, _large(per_look))
     state = update(plan, HistogramState(), Look(1, _EPOCH, large, large))
     return state.judged, state.targets
+
+
+def _large(per_look: Histogram) -> tuple[float, ...]:
+    return tuple(_LARGE * count / math.fsum(per_look.counts) for count in per_look.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Stable's distribution, as its buckets tell it."""
+
+    edges: tuple[float, ...]
+    counts: tuple[float, ...]
+
+    def beyond(self, values: Array) -> Array:
+        """The share beyond each value."""
+        found = [beyond_shaped(self.edges, self.counts, value, self.counts).likely for value in values.tolist()]
+        return np.array(found) / math.fsum(self.counts)
+
+    def of_margin(self, plan: Plan, judged: list[float], way: int) -> tuple[Array, Array]:
+        """What the test holds the canary's share beyond each edge against at the margin: for harm, and for safety."""
+        told = [beyond_shaped(self.edges, self.counts, within(plan, edge, way), self.counts) for edge in judged]
+        n = math.fsum(self.counts)
+        least, most = np.array([one.least for one in told]) / n, np.array([one.most for one in told]) / n
+        return (most, least) if way > 0 else (least, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +114,8 @@ class _Edges:
     mirrored: NDArray[np.bool_]  # edges whose event is "not beyond"
     phi: Array  # of each judged edge
     wanted: tuple[int, ...]  # indices of the edges that must be shown harmless
-    values: Array  # where the distribution is known, and
-    below: Array  # the share at or below
-
-    def beyond(self, values: Array) -> Array:
-        return 1.0 - bucket_shape.below(values, self.values, self.below)
+    shape: _Shape
+    within: dict[int, tuple[Array, Array]]  # stable's shares at the margin, by direction: for harm, and for safety
 
     def against(self, looks: float, canary: Array, stable: Array) -> Expected:
         """canary, stable: shares beyond each edge."""
@@ -101,12 +125,6 @@ class _Edges:
         pooled = np.minimum((x_c + x_s) / (n_c + n_s), 1.0 - 1e-9)
         error = np.sqrt(self.phi * pooled * (1.0 - pooled) * n_c * n_s / (n_c + n_s))
         return two_arms(x_c, x_c + x_s, self.share, np.maximum(error, 1e-9))
-
-    def within(self, way: int) -> Array:
-        """Where stable's share beyond is the canary's at each edge, at the margin in this direction."""
-        if self.plan.margin.relative is not None:
-            return self.judged / math.exp(way * margin_log_ratio(self.plan, None, way))
-        return self.judged - way * max(self.plan.margin.absolute or 0.0, 0.0)
 
     def of_margin(self, looks: float) -> float:
         """Looks that speak of the margin: the edges are chosen from the first ones."""
@@ -135,8 +153,8 @@ class _Edges:
             return 0.0
         alpha = plan.alpha / len(self.judged) / (2 if plan.direction == "either" else 1)
         limit = -math.log(alpha) - (math.log(FIRST) if plan.restarts else 0.0)
-        canary = self.beyond(self.judged * math.exp(-sign * effect))
-        expected = self.against(spoken, canary, self.beyond(self.within(sign) if at_margin else self.judged))
+        canary = self.shape.beyond(self.judged * math.exp(-sign * effect))
+        expected = self.against(spoken, canary, self.within[sign][0] if at_margin else self.shape.beyond(self.judged))
         last = self.last(spoken, expected, sign, part * alpha) if part and not planned else None
         return max(self.chances(expected, sign, limit - math.log1p(-part), last))
 
@@ -152,8 +170,8 @@ class _Edges:
         sign, least = harm_sign(plan.direction), 1.0
         part = self.parts(planned)[1]
         for way in (1, -1) if plan.direction == "either" else (sign,):
-            canary = self.beyond(self.judged * math.exp(-log_ratio))
-            expected = self.against(looks, canary, self.beyond(self.within(way)))
+            canary = self.shape.beyond(self.judged * math.exp(-log_ratio))
+            expected = self.against(looks, canary, self.within[way][1])
             last = self.last(looks, expected, -way, part * plan.beta) if part and ended else None
             chances = self.chances(expected, -way, -math.log(plan.beta) - math.log1p(-part), last)
             least = min(least, *(chances[i] for i in self.wanted))
