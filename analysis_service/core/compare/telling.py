@@ -247,7 +247,9 @@ def guarantee(spec: Spec, told: Told) -> str:
     """The grade of the guarantee, and whether history stands behind it: part of every result."""
     if told.evidence is None:
         return told.comparison.grade if told.comparison is not None else ""
-    grade = told.evidence.grade if told.evidence.calibrated else f"{told.evidence.grade}, uncalibrated"
+    grade: str = told.evidence.grade
+    if not told.evidence.calibrated:
+        grade = "from the run's own noise, uncalibrated" if grade == "calibrated" else f"{grade}, uncalibrated"
     return grade if spec.season is None else f"{grade}, against its own past"
 
 

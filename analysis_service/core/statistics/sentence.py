@@ -7,6 +7,7 @@ import msgspec
 
 from analysis_service.core.digits import number as number
 
+from .calibration import WANTED_POINTS
 from .evidence import CHOOSING, Evidence
 from .forecast import remaining
 from .histogram import wanted_first
@@ -242,6 +243,9 @@ def _guarantee(plan: Plan, evidence: Evidence) -> str:
         return f"false-alarm chance at most {share}, all looks included"
     if evidence.grade == "calibrated":
         like = "is like the history's" if evidence.calibrated else "stays as it was in this run"
+        points = plan.calibration.points if evidence.calibrated and plan.calibration is not None else WANTED_POINTS
+        if points < WANTED_POINTS:
+            like += f", which has only {points} intervals ({WANTED_POINTS} are wanted to see slow noise)"
         return f"false-alarm chance {share}, all looks included, as far as the noise {like}"
     if evidence.grade == "asymptotic":
         return f"false-alarm chance near {share} with many observations"

@@ -12,7 +12,7 @@ from analysis_service.core.statistics.evidence import FLOOR_FILLS_MARGIN, Eviden
 from analysis_service.core.statistics.frozen import FROZEN, UNCHANGED
 from analysis_service.core.statistics.hygiene import SAME
 from analysis_service.core.statistics.looks import Counts, Histogram, Look
-from analysis_service.core.statistics.plan import Margin, Plan
+from analysis_service.core.statistics.plan import Calibration, Margin, Plan
 from analysis_service.core.statistics.sentence import NOTHING, Held
 from analysis_service.core.statistics.verdict import VerdictState, held_back, step, why_undecided
 
@@ -313,6 +313,20 @@ def test_without_history_the_noise_is_that_of_the_run() -> None:
     assert "all looks included, as far as the noise stays as it was in this run." in said
     said = sentence.sentence(PLAN, "m", msgspec.structs.replace(given, calibrated=True), VerdictState("", 12))
     assert "all looks included, as far as the noise is like the history's." in said
+
+
+@pytest.mark.parametrize(
+    ("points", "text"),
+    [
+        (62, "like the history's, which has only 62 intervals (180 are wanted to see slow noise)."),
+        (180, "like the history's."),
+        (720, "like the history's."),
+    ],
+)
+def test_a_short_history_is_told(points: int, text: str) -> None:
+    short = msgspec.structs.replace(PLAN, calibration=Calibration(points=points))
+    given = evidence(grade="calibrated", calibrated=True)
+    assert text in sentence.sentence(short, "m", given, VerdictState("", 12))
 
 
 def test_a_histogram_says_while_it_chooses_its_buckets() -> None:
