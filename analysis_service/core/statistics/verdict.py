@@ -6,7 +6,7 @@ the same processes, however good it was before.
 """
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -55,16 +55,13 @@ def step(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> Ver
     empty = state.empty_in_a_row + 1 if silent else 0
     bad = state.bad + (1 if any(flag.startswith(BAD_PREFIX) for flag in look.flags) else 0)
     looks = state.looks + 1
-    enough = min(evidence.canary_total, evidence.stable_total or evidence.canary_total) >= plan.min_samples
-    enough = enough and evidence.used > 0
-    floor, level = plan.absolute_floor, evidence.level
-    spared = floor is not None and level is not None and level < floor
+    hold = _hold(plan, looks, bad, look, evidence)
     outcome, failed_at, passed_at, by_floor = state.outcome, state.failed_at, state.passed_at, state.by_floor
-    if outcome != "fail" and enough and not spared and harm >= math.log(1 / plan.alpha) - _SLACK:
+    if outcome != "fail" and not hold.fail and harm >= math.log(1 / plan.alpha) - _SLACK:
         outcome, failed_at = "fail", look.number
-    baked = share_elapsed(plan, look) >= plan.min_bake - _SLACK
-    if outcome == "" and enough and baked and _present(look, evidence) and bad <= BAD_SHARE * looks:
-        below = floor is not None and evidence.level_upper is not None and evidence.level_upper < floor
+    if outcome == "" and not hold.passing:
+        floor, upper = plan.absolute_floor, evidence.level_upper
+        below = floor is not None and upper is not None and upper < floor
         if below or safety >= math.log(1 / plan.beta) - _SLACK:
             outcome, passed_at, by_floor = "pass", look.number, below
     return VerdictState(
@@ -90,21 +87,40 @@ def _present(look: Look, evidence: Evidence) -> bool:
     return look.canary is not None and (look.stable is not None or evidence.stable_total <= 0.0)
 
 
-def held_back(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> Hold:
-    """Why there is no verdict at a look whose evidence would suffice for one; "" where it does not suffice."""
-    harmful = harm_of(plan, evidence) >= math.log(1 / plan.alpha) - _SLACK
-    safe = evidence.log_e_safety >= math.log(1 / plan.beta) - _SLACK
-    if state.outcome != "" or not (harmful or safe):
-        return ""
-    if min(evidence.canary_total, evidence.stable_total or evidence.canary_total) < plan.min_samples:
-        return "samples"
-    if harmful:
-        return "floor"
+class _Held(NamedTuple):
+    """What keeps a look from failing and from passing, whatever its evidence; "" for nothing."""
+
+    fail: Hold = ""
+    passing: Hold = ""
+
+
+def _hold(plan: Plan, looks: int, bad: int, look: Look, evidence: Evidence) -> _Held:
+    """looks, bad: how many there were, and how many of them with unusable data, this one included."""
+    samples = min(evidence.canary_total, evidence.stable_total or evidence.canary_total)
+    if samples < plan.min_samples or evidence.used == 0:
+        return _Held("samples", "samples")
+    floor, level = plan.absolute_floor, evidence.level
+    fail: Hold = "floor" if floor is not None and level is not None and level < floor else ""
     if share_elapsed(plan, look) < plan.min_bake - _SLACK:
-        return "bake"
-    if state.bad > BAD_SHARE * max(state.looks, 1):
-        return "bad-data"
-    return "same" if state.same else "absent"
+        return _Held(fail, "bake")
+    if bad > BAD_SHARE * looks:
+        return _Held(fail, "bad-data")
+    if _present(look, evidence):
+        return _Held(fail)
+    return _Held(fail, "same" if SAME in look.flags else "absent")
+
+
+def held_back(plan: Plan, state: VerdictState, look: Look, evidence: Evidence) -> Hold:
+    """Why there is no verdict at a look whose evidence would suffice for one; "" where it does not suffice.
+
+    state: after this look.
+    """
+    hold = _hold(plan, state.looks, state.bad, look, evidence)
+    if state.outcome != "":
+        return ""
+    if harm_of(plan, evidence) >= math.log(1 / plan.alpha) - _SLACK:
+        return hold.fail
+    return hold.passing if evidence.log_e_safety >= math.log(1 / plan.beta) - _SLACK else ""
 
 
 def baking_seconds(plan: Plan, look: Look) -> float:

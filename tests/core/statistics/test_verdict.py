@@ -194,23 +194,28 @@ HARMFUL = {"log_e_harm": E20 + 0.1}
 @pytest.mark.parametrize(
     ("more", "at", "state", "given", "why"),
     [
-        ({}, 3, VerdictState(looks=3), {}, ""),
-        ({}, 3, VerdictState(looks=3), SAFE, "bake"),
-        ({}, 9, VerdictState("pass", 9, passed_at=9), SAFE, ""),
+        ({}, look(3), VerdictState(looks=3), {}, ""),
+        ({}, look(3), VerdictState(looks=3), SAFE, "bake"),
+        ({}, look(9), VerdictState("pass", 9, passed_at=9), SAFE, ""),
         # an arm is silent, or stands still
-        ({}, 9, VerdictState(looks=9), SAFE, "absent"),
-        ({}, 9, VerdictState(looks=9, same=True), SAFE, "same"),
-        ({}, 9, VerdictState(looks=9, bad=4), SAFE, "bad-data"),
-        ({"min_samples": 5000.0}, 9, VerdictState(looks=9), SAFE, "samples"),
-        ({"min_samples": 5000.0}, 9, VerdictState(looks=9), HARMFUL, "samples"),
-        ({"absolute_floor": 0.02}, 9, VerdictState(looks=9), HARMFUL, "floor"),
+        ({}, look(9, empty=True), VerdictState(looks=9), SAFE, "absent"),
+        ({}, look(9, (FROZEN,)), VerdictState(looks=9, frozen=True), SAFE, "absent"),
+        ({}, look(9, (SAME,)), VerdictState(looks=9, same=True), SAFE, "same"),
+        ({}, look(9), VerdictState(looks=9, bad=4), SAFE, "bad-data"),
+        ({"min_samples": 5000.0}, look(9), VerdictState(looks=9), SAFE, "samples"),
+        ({"min_samples": 5000.0}, look(9), VerdictState(looks=9), HARMFUL, "samples"),
+        ({"absolute_floor": 0.02}, look(9), VerdictState(looks=9), HARMFUL, "floor"),
     ],
 )
 def test_what_holds_a_verdict_back(
-    more: dict[str, Any], at: int, state: VerdictState, given: dict[str, Any], why: str
+    more: dict[str, Any], at: Look, state: VerdictState, given: dict[str, Any], why: str
 ) -> None:
     plan = msgspec.structs.replace(PLAN, **more)
-    assert held_back(plan, state, look(at), evidence(**given)) == why
+    assert (
+        step(plan, msgspec.structs.replace(state, looks=state.looks - 1), at, evidence(**given)).outcome
+        == state.outcome
+    )  # there is no verdict
+    assert held_back(plan, state, at, evidence(**given)) == why
 
 
 # --- the sentence
