@@ -43,7 +43,7 @@ def _faded(n: int) -> float:
     return math.fsum(k**-FADE for k in range(1, n + 1))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=1024)  # every scale of a look asks for the same
 def log_weight(look: int, planned: int) -> float | None:
     """Log weight of a start after `look` looks (0: the first), or None when none is due there.
 
