@@ -21,7 +21,7 @@ ROW = 6  # of a start: look, log weight, n, sum, sum of squares, sum of products
 FEWEST = 2.0  # points before a start has a variance
 FEWEST_FOR_MEMORY = 4.0
 COARSE_POINTS = 10  # points wanted before a variance that is all rounding may speak, where none is known
-ZERO, ONE = np.zeros(()), np.ones(())  # numpy takes these in half the time of a float
+ZERO = np.zeros(())  # numpy takes it in half the time of a float
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -113,12 +113,12 @@ def _row(look: int, weight: float | None, n: float, total: float, square: float,
 
 class Sums(msgspec.Struct, frozen=True):
     """Per start that has seen noise, the first in front: what its points count for together, their mean about the
-    origin, squared deviations and the degrees of freedom these have; prior's included in both."""
+    origin, squared deviations, and how many points these are of; the prior's included in both."""
 
     n: Array
     mean: Array
     deviation: Array
-    freedom: Array
+    points: Array
     log_weights: Array
     looks: Array
     known: float = 0.0  # points that the look-back's variance counts for
@@ -175,7 +175,7 @@ def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0),
     looks, log_weights = rows[:, 0], rows[:, 1]
     n = series.n - rows[:, 2]
     known, square = before
-    freedom = n + (known - 1.0)
+    points = n + known
     if kept:
         n[0] = series.weight  # the first start has them all
     total = series.total - rows[:, 3]
@@ -188,19 +188,19 @@ def sums(series: Series, floor: float, before: tuple[float, float] = (0.0, 0.0),
         if kept:
             square = max(square, known * deviation.item(0) / (series.n - 1.0))
         deviation += square
-        return Sums(n, mean, deviation, freedom, log_weights, looks, known)
-    seen = (deviation > 0.0) | (freedom + 1.0 >= COARSE_POINTS)
+        return Sums(n, mean, deviation, points, log_weights, looks, known)
+    seen = (deviation > 0.0) | (points >= COARSE_POINTS)
     share = np.ones(kept)
     if not whitened and kept:
         pairs = n - (rows[:, 2] == 0.0)  # the first point has none before it
         share = discount_of(memory(n, deviation / n, (series.products - rows[:, 5]) / pairs - mean * mean))
         n = n * share
-        deviation = deviation / freedom * (n - 1.0)
-        freedom = n - 1.0
-    deviation = np.maximum(deviation, floor * floor * freedom)
+        deviation = deviation / (points - 1.0) * (n - 1.0)
+        points = n
+    deviation = np.maximum(deviation, floor * floor * (points - 1.0))
     ready = np.flatnonzero(seen & (n > 1.0) & (deviation > 0.0))
-    n, mean, deviation, freedom = n[ready], mean[ready], deviation[ready], freedom[ready]
-    return Sums(n, mean, deviation, freedom, log_weights[ready], looks[ready], 0.0, share.item(0) if kept else 1.0)
+    n, mean, deviation, points = n[ready], mean[ready], deviation[ready], points[ready]
+    return Sums(n, mean, deviation, points, log_weights[ready], looks[ready], 0.0, share.item(0) if kept else 1.0)
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -218,7 +218,7 @@ def whole(data: Sums) -> Whole | None:
     """The first start of these; None while there is no variance to go by."""
     if not len(data.looks) or data.looks.item(0) > 0.0:
         return None
-    freedom = data.freedom.item(0) - data.known
+    freedom = data.points.item(0) - data.known - 1.0
     return Whole(data.n.item(0), data.mean.item(0), data.deviation.item(0), freedom, data.known, data.discount)
 
 

@@ -15,7 +15,7 @@ from .gauge_series import FEWEST, Series, Whole, alone, prior, prior_of, sums, w
 from .mixture import log_add
 from .plan import Plan, Shown, Within, harm_sign
 from .roots import confidence_limit
-from .shown import at_least, moved, unmoved
+from .shown import moved, unmoved
 from .t_mixture import Mixture, log_e, log_e_first, mixture
 
 FLOOR_SHARE = 0.2  # of alpha and of beta goes to the noise floor's own error
@@ -153,7 +153,10 @@ def weigh(
 
 def _seen(shown: Shown | None, margin: float) -> tuple[float, float]:
     """What a harm of the size of the margin moves the mean by, and what it does so at least."""
-    return (moved(shown, margin), at_least(shown, margin)) if math.isfinite(margin) else (margin, margin)
+    if shown is None or not math.isfinite(margin):
+        return margin, margin
+    found = moved(shown, margin)
+    return found, found * (1.0 - shown.error)
 
 
 def _mean_and_deviation(series: Series, resolution: float) -> tuple[float, float]:

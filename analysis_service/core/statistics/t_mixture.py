@@ -14,14 +14,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .gauge_series import ONE, Array, Sums, Whole
+from .gauge_series import Array, Sums, Whole
 
 G2 = 0.2  # prior variance of the effect in standard deviations: best for effects about half of one
 _TINY = 1e-300  # so that a tail that underflows has a logarithm
 _FAINT = 1e-290  # tails below this are that logarithm and not their own
 
 _LOG_2 = math.log(2.0)
-_G2, _ROOT, _HALF = np.array(G2), np.array(math.sqrt(G2)), np.array(0.5)  # see ONE
+# numpy takes these in half the time of floats
+_G2, _ROOT, _HALF, _ONE = np.array(G2), np.array(math.sqrt(G2)), np.array(0.5), np.ones(())
 
 
 @cache
@@ -63,13 +64,12 @@ class Mixture(msgspec.Struct, frozen=True):
     shrink: Array
     log_shrink: Array
     spread: Array
-    freedom: Array
 
 
 def mixture(data: Sums) -> Mixture:
     shrink = data.n * _G2
-    shrink += ONE
-    return Mixture(data, shrink, np.log(shrink), data.deviation * shrink, data.freedom + ONE)
+    shrink += _ONE
+    return Mixture(data, shrink, np.log(shrink), data.deviation * shrink)
 
 
 def log_e(seen: Mixture, null: float, sign: int) -> tuple[float, int]:
@@ -88,16 +88,16 @@ def log_e(seen: Mixture, null: float, sign: int) -> tuple[float, int]:
     square *= seen.shrink
     square /= bent
     logs = np.log(square)
-    logs *= seen.freedom
+    logs *= data.points
     logs -= seen.log_shrink
     logs *= _HALF
     logs += data.log_weights
-    # posterior of the effect: Student with this freedom about n G2 gap / shrink
-    np.divide(seen.freedom, bent, out=bent)
+    # posterior of the effect: Student with so many degrees of freedom about n G2 gap / shrink
+    np.divide(data.points, bent, out=bent)
     np.sqrt(bent, out=bent)
     slope *= bent
     slope *= _ROOT
-    tail = _student()(seen.freedom, slope)
+    tail = _student()(data.points, slope)
     top = logs.item(logs.argmax())
     parts = np.exp(logs - top)
     parts *= tail

@@ -126,12 +126,11 @@ def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
     baseline = calibration.baseline if calibration is not None and calibration.baseline is not None else stable
     margin = _margin(plan, baseline, sign, log_ratio=log_ratio)
     phi, discount = autocorrelation(plan, series)
-    floor, seen = 0.0, margin
+    floor, flags = 0.0, state.flags
     if calibration is not None and calibration.log_ratio == log_ratio:
-        floor, seen = calibration.noise_floor, at_least(calibration.shown, margin)
-    flags = state.flags
-    if floor >= seen > 0.0:
-        flags = (*flags, FLOOR_FILLS_MARGIN)
+        floor = calibration.noise_floor
+        if floor > 0.0 and floor >= at_least(calibration.shown, margin) > 0.0:
+            flags = (*flags, FLOOR_FILLS_MARGIN)
     found, middle = Found(), None
     if state.used and series.n >= 1:
         resolution = state.resolution / math.sqrt(12.0)

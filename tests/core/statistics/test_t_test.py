@@ -100,7 +100,7 @@ def test_the_first_difference_counts_as_the_exact_likelihood_has_it(phi: float) 
     assert float(found.n[0]) == pytest.approx(weight)
     assert float(found.mean[0]) + state.difference.origin == pytest.approx(mean)
     assert float(found.deviation[0]) == pytest.approx((d - mean) @ inverse @ (d - mean))
-    assert float(found.freedom[0]) == n - 1
+    assert float(found.points[0]) == n
 
 
 @pytest.mark.parametrize("phi", [0.5, 0.95])
