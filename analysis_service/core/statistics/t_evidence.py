@@ -120,18 +120,17 @@ def weigh(
         found.rates = (_rate(gaps[0] / sd, discount), _rate(gaps[1] / sd, discount), _rate(gaps[2] / sd, discount))
     if series.n < FEWEST:
         return found
-    told = interval or plan.fail_at == "margin"  # evidence beyond the margin is asked for
-    (bet, safe), floors = _bets(plan, used), (floor, floor)
+    asked = interval or plan.fail_at == "noharm", interval or plan.fail_at == "margin"  # against no change; the margin
+    (bet, safe), floors = _bets(plan, used), (floor, floor if middle is None else middle.within.noise_floor)
     before = prior(calibration, plan.planned_looks) if same else (0.0, 0.0)
-    if middle is None or told:
+    if middle is None or asked[1]:
         whitened = calibration is not None and calibration.sufficient
         everything = _starts(series, resolution, before, bet, whitened=whitened)
         first = everything.first
     else:
         everything, first = None, alone(series, resolution, before)
     inner = None
-    if middle is not None and calibration is not None:
-        floors = floor, middle.within.noise_floor
+    if middle is not None and calibration is not None and asked[0]:
         known = prior_of(middle.within, calibration.points, plan.planned_looks)
         inner = _starts(middle.series, resolution, known, bet, whitened=True)
         inner_mean, inner_sd = _mean_and_deviation(middle.series, resolution)
@@ -139,9 +138,9 @@ def weigh(
     side = _Side(first, series.origin, safe, everything, inner)
     spent = math.log1p(-FLOOR_SHARE) if max(floors) > 0 else 0.0
     limits = _limit(plan, plan.alpha) - spent, -math.log(plan.beta) - spent
-    harm, beyond, safety, found.since = _logs(side, margin, floors, sign, limits, beyond=told)
+    harm, beyond, safety, found.since = _logs(side, margin, floors, sign, limits, asked)
     if plan.direction == "either":
-        down = _logs(side, _seen(shown, margins[1]), floors, -sign, limits, beyond=told)
+        down = _logs(side, _seen(shown, margins[1]), floors, -sign, limits, asked)
         harm, beyond = _log_mean(harm, down[0]), _log_mean(beyond, down[1])
         safety = min(safety, down[2])
     found.logs = harm + spent, beyond + spent, safety + spent
@@ -183,21 +182,21 @@ def _logs(
     floors: tuple[float, float],
     sign: int,
     limits: tuple[float, float],
-    *,
-    beyond: bool,
+    asked: tuple[bool, bool],
 ) -> tuple[float, float, float, int]:
     """Log e-values against no change, within the margin, and at or beyond it; and the look the first speaks from.
 
     margin: see `_seen`. floors: of all looks' differences and in their middle. limits: the log e-values that decide,
-    on harm and on safety.
-    beyond: whether the second is asked for (0).
+    on harm and on safety. asked: for the first and for the second, which are 0 where they are not.
     """
-    floor = floors[0]
+    floor, (harm, beyond), since = floors[0], (0.0, 0.0), 0
     known = math.isfinite(margin[0])
-    harm, since = side.harm(sign * floor, sign * floors[1], sign, limits[0])
-    more = side.every(sign * (margin[0] + floor), sign, limits[0])[0] if known and beyond else 0.0
+    if known and asked[1]:
+        beyond, since = side.every(sign * (margin[0] + floor), sign, limits[0])
+    if asked[0]:
+        harm, since = side.harm(sign * floor, sign * floors[1], sign, limits[0])
     safety = side.whole(sign * (margin[1] - floor), -sign, limits[1]) if known else 0.0
-    return harm, more, safety, since
+    return harm, beyond, safety, since
 
 
 def _log_mean(a: float, b: float) -> float:

@@ -115,8 +115,8 @@ def autocorrelation(plan: Plan, series: Series) -> tuple[float, float]:
 def assess(plan: Plan, state: TState, *, interval: bool = True) -> Evidence:
     """Evidence so far.
 
-    `interval` False leaves out what decides nothing: the confidence sequence, and evidence beyond the margin unless
-    that is what fails.
+    `interval` False leaves out what decides nothing: the confidence sequence, and of the evidence against no change and
+    beyond the margin that which does not fail.
     """
     calibration = plan.calibration
     sign = harm_sign(plan.direction)
