@@ -181,7 +181,8 @@ def sentence(
         )
     everywhere = " (of all buckets)" if evidence.quantiles else ""  # not of the quantile that is shown
     harm, safety = odds(harm_of(plan, evidence)), odds(evidence.log_e_safety)
-    parts.append(f"evidence{everywhere} for harm {harm}, for safety {safety}")
+    which = " beyond the limit" if plan.fail_at == "margin" and evidence.margin is not None else ""
+    parts.append(f"evidence{everywhere} for harm{which} {harm}, for safety {safety}")
     if against.capped:
         ends = f"Inconclusive after {verdict.looks} looks" if over else "not decided"
         parts.append(f"{ends}: {against.capped}")

@@ -320,6 +320,15 @@ def test_without_history_the_noise_is_that_of_the_run() -> None:
     assert "all looks included, as far as the noise is like the history's." in said
 
 
+def test_harm_that_need_not_be_harm_says_so() -> None:
+    """x1.12 with an interval from x1.05 on is more than no change, and still no evidence under failAt: margin."""
+    given = evidence(estimate=1.12, lower=1.05, upper=1.2, log_e_harm=5.0, log_e_safety=3.1)
+    at_margin = msgspec.structs.replace(PLAN, fail_at="margin")
+    said = sentence.sentence(at_margin, "m", given, VerdictState("pass", 12, passed_at=12))
+    assert "evidence for harm beyond the limit none, for safety 1 in 22" in said
+    assert "evidence for harm 1 in 148, for safety 1 in 22" in sentence.sentence(PLAN, "m", given, VerdictState("", 12))
+
+
 @pytest.mark.parametrize(
     ("points", "text"),
     [
