@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from analysis_service.cli.run_file import RECORD
 from analysis_service.cli.show import columns, one_line, painter
 from analysis_service.core.timing import format_duration
 
@@ -106,18 +107,18 @@ def run_text(replayed: "Replayed", *, color: bool) -> str:
 
 
 def run_json(replayed: "Replayed") -> str:
+    """A record that `tidegate report` draws, and what there is to say of a backtest."""
     run = replayed.run
     data: dict[str, Any] = {
         "backtest": "run",
+        "format": RECORD,
         "phase": run.phase.value,
         "reason": run.reason or run.message,
         "startedAt": run.started_at,
         "endedAt": replayed.ended_at,
         "ranOut": replayed.ran_out,
         "run": run,
-        "looks": {
-            name: [{"number": k.number, "at": k.at, **k.data} for k in some] for name, some in replayed.looks.items()
-        },
+        "looks": replayed.looks,
     }
     return _pretty(data)
 

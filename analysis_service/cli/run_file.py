@@ -1,4 +1,4 @@
-"""A finished run from a file: the JSON result of `tidegate check`, a record of `tidegate report`, or an AnalysisRun."""
+"""A finished run from a file: what `check`, `backtest`, `runs get` or `report` wrote as JSON, or an AnalysisRun."""
 
 import sys
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ MAX_BYTES = 256 << 20
 T = TypeVar("T")
 _TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "unsure", "no data": "unsure"}
 _WANTED = (
-    "wanted is what `tidegate check -o json`, `tidegate runs get -o json` or `tidegate report --format json` write, "
-    "or an AnalysisRun as `kubectl get analysisrun -o json` prints it"
+    "wanted is what `tidegate check -o json`, `tidegate backtest -o json`, `tidegate runs get -o json` or "
+    "`tidegate report --format json` write, or an AnalysisRun as `kubectl get analysisrun -o json` prints it"
 )
 
 
@@ -37,7 +37,7 @@ class Found:
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A whole run with its looks, as `tidegate report --format json` writes it."""
+    """A whole run with its looks, as `tidegate report --format json` and `tidegate backtest -o json` write it."""
 
     run: Run
     looks: dict[str, list[Look]] = {}

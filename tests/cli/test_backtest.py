@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analysis_service.cli.backtest import command
+from analysis_service.cli.report_command import command as report
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TEMPLATE = """
@@ -92,7 +93,7 @@ def test_a_run_as_live(folder: Path) -> None:
     found = json.loads(bad.stdout)
     assert (bad.exit_code, found["phase"]) == (10, "Failed"), bad.output
     assert found["endedAt"] < "2026-01-01T07:12:00"
-    assert found["looks"]["errors"][-1]["evidence"]["calibrated"] is True
+    assert found["looks"]["errors"][-1]["data"]["evidence"]["calibrated"] is True
     good = run(folder, "--start", "2026-01-01T04:00:00Z", "--end", "2026-01-01T06:00:00Z")
     assert good.exit_code == 0, good.output
     assert good.output.startswith("Successful at 2026-01-01T04:")
@@ -111,10 +112,19 @@ def test_the_share_of_traffic_in_past_data(folder: Path, tmp_path: Path, known: 
     options = ("--start", "2026-01-01T04:00:00Z", "--end", "2026-01-01T06:00:00Z", "-o", "json")
     done = run(folder, *options, template=str(tmp_path / "t.yaml"), data=str(tmp_path / "past.csv"))
     assert done.exit_code == 0, done.output
-    looks = json.loads(done.stdout)["looks"]["errors"]
+    looks = [look["data"] for look in json.loads(done.stdout)["looks"]["errors"]]
     assert {look.get("weight_percent") for look in looks} == {20.0 if known else None}
     assert looks[-1]["split"].get("configured") == (0.2 if known else None)
     assert looks[-1]["split"]["canary_share"] == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_backtest_is_drawn(folder: Path) -> None:
+    done = run(folder, "--start", "2026-01-01T07:02:00Z", "-o", "json")
+    (folder / "result.json").write_text(done.stdout)
+    drawn = CliRunner().invoke(report, [str(folder / "result.json"), "--format", "svg", "--out", "-"])
+    assert drawn.exit_code == 0, drawn.output
+    assert f"{len(json.loads(done.stdout)['looks']['errors'])} looks" in drawn.stdout
+    assert "FAIL" in drawn.stdout
 
 
 def test_data_that_end_too_early(folder: Path) -> None:
