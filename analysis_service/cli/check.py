@@ -57,13 +57,14 @@ def command(**options: Any) -> None:
     from analysis_service.cli import gate, output
     from analysis_service.cli.arguments import read_arguments
     from analysis_service.cli.documents import read_files
+    from analysis_service.cli.gate_request import Request
     from analysis_service.cli.progress import progress
 
     outputs = output.read_outputs(options["outputs"])
     policies = opt.policies(options["on_error"], options["on_inconclusive"], options["on_no_data"], options["codes"])
     stored = [(name, False) for name in options["templates"]] + [(name, True) for name in options["cluster"]]
     _refuse_what_cannot_be(options, stored)
-    request = gate.Request(
+    request = Request(
         files=read_files(options["files"]),
         stored=tuple(stored),
         args=read_arguments(options["args"], options["arg_files"]),

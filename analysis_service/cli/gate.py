@@ -1,37 +1,25 @@
 """The gate behind `tidegate check`: the same run, the same sentences, with or without a service."""
 
 import signal
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from dataclasses import replace as copy
-from pathlib import Path
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from analysis_service.cli.documents import BadDocuments, refuse_bad_documents
+from analysis_service.cli.gate_request import NOTHING, CannotRun, Request
 from analysis_service.cli.outcome import Outcome, Policies, outcome_of
 from analysis_service.cli.progress import Progress
 from analysis_service.cli.report import NOWHERE, Origin, Report, judged
-from analysis_service.core.model import Argument, Look, Run, RunSpec
+from analysis_service.core.model import Look, Run
 from analysis_service.core.prepare import prepare
 from analysis_service.core.reason import progress
 from analysis_service.core.template import read_all
 
-NOTHING = Run(id="", namespace="", name="", spec=RunSpec(metrics=()))
-_RUN_KEYS = uuid.UUID("0d7cbb1c-6a36-5d0a-9c5c-5a9e3c3e5f10")  # namespace of request ids made from run keys
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NAMED = 5  # templates, and undecided metrics, that a sentence names
-
-
-class CannotRun(Exception):
-    """There will be no verdict. outcome: BAD_SPEC (the caller's move) or ERROR (a service or store that fails)."""
-
-    def __init__(self, outcome: Outcome, message: str) -> None:
-        super().__init__(message)
-        self.outcome = outcome
 
 
 class Interrupted(BaseException):
@@ -60,43 +48,6 @@ class Driver(Protocol):
     def looks(self, run: Run) -> Mapping[str, Sequence[Look]]:
         """The looks of the finished run's comparisons, by metric, as far as they can be had. Never raises."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What `tidegate check` was asked. files: (name, content); stored: (template, cluster-wide)."""
-
-    files: tuple[tuple[str, bytes], ...]
-    stored: tuple[tuple[str, bool], ...]
-    args: tuple[Argument, ...]
-    namespace: str
-    name: str
-    run_key: str
-    timeout_seconds: float
-    strict: bool
-    prometheus: str
-    dry_run: tuple[str, ...]
-    policies: Policies
-    server: str = ""
-    ca: Path | None = None
-    plaintext: bool = False
-    reconnect_seconds: float = 30.0
-    record: Path | None = None  # where to write what providers answer
-
-    @property
-    def source(self) -> str:
-        return self.files[0][0] if self.files else ""
-
-    def request_id(self) -> str:
-        """The same run key gives the same id: a step that is run again joins its first run."""
-        if self.run_key:
-            return str(uuid.uuid5(_RUN_KEYS, f"{self.namespace}/{self.run_key}"))
-        return str(uuid.uuid4())
-
-    def nothing(self) -> Run:
-        """The run that never was."""
-        name = self.name or (self.stored[0][0] if self.stored else self.source)
-        return replace(NOTHING, namespace=self.namespace, name=name)
 
 
 def run(request: Request, show: Progress) -> tuple[Report, str]:

@@ -13,7 +13,7 @@ from analysis_service.api.convert import run_name
 from analysis_service.api.creation import CreateRun
 from analysis_service.api.errors import ApiError
 from analysis_service.cli.documents import joined
-from analysis_service.cli.gate import CannotRun, Request
+from analysis_service.cli.gate_request import CannotRun, Request
 from analysis_service.cli.outcome import Outcome
 from analysis_service.cli.report import compared
 from analysis_service.cli.show import CannotWrite

@@ -8,7 +8,7 @@ import click
 from analysis_service.api.convert import from_run
 from analysis_service.cli.client import CALL_SECONDS, Client, Refused, ServerError, argument_messages
 from analysis_service.cli.documents import joined
-from analysis_service.cli.gate import CannotRun, Request
+from analysis_service.cli.gate_request import CannotRun, Request
 from analysis_service.cli.outcome import Outcome
 from analysis_service.core.model import Look, Run
 from analysis_service.v1 import analysis_pb2 as pb
