@@ -5,6 +5,7 @@ that a JSON round trip is exact.
 """
 
 import math
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from .evidence import Evidence, Grade
 from .looks import Look
 from .mixture import NODES, RANGE, Array, abreast, between, contrast, limit, log_add, log_late, log_whole, nodes
 from .plan import Calibration, Plan, harm_sign, margin_log_ratio
+from .rate_bound import rate_upper
 from .starts import SLOTS, log_weight, surplus
 
 ROW = NODES + 3  # look, log weight, canary events, S at the nodes
@@ -192,39 +194,60 @@ def _since(state: CountState, temper: float) -> tuple[Array, Array]:
     return since, rows
 
 
+class Asked(NamedTuple):
+    """Which log e-values are asked for; the others are 0."""
+
+    harm: bool = True
+    margin: bool = True
+    safety: bool = True
+
+
+EVERYTHING = Asked()
+
+
 def evaluate(
-    state: CountState, sign: int, margin: float, temper: float, parts: tuple[float, float] = (0.0, 0.0)
+    state: CountState,
+    sign: int,
+    margin: float,
+    temper: float,
+    parts: tuple[float, float] = (0.0, 0.0),
+    asked: Asked = EVERYTHING,
 ) -> Logs:
-    """Log e-values of the mixtures after the looks so far.
+    """Log e-values of the mixtures after the looks so far, and the look that harm (the first asked for) speaks from.
 
     sign: the direction of harm; margin: tolerated log ratio (>= 0); parts: of the weight that are not theirs, on harm
     and on safety.
     """
     since, rows = _since(state, temper)
-    edge = sign * margin
+    edge, weight = sign * margin, float(rows[0, 1])
+    nulls = tuple(null for null, yes in zip(((0.0, sign), (edge, sign), (edge, -sign)), asked, strict=True) if yes)
+    whole = iter(log_whole(since[0], *abreast(nulls)))
+
+    def worse(null: float) -> tuple[float, int]:
+        level = next(whole) + weight
+        if len(rows) == 1:
+            return level + spent, 0
+        more, index, largest = log_late(since[1:], rows[1:, 1:2], contrast(null, sign))
+        return log_add(level, more) + spent, int(rows[1 + index, 0]) if largest > level else 0
+
+    spent = math.log1p(-parts[0])
+    harm, at = worse(0.0) if asked.harm else (0.0, 0)
+    beyond, beyond_at = worse(edge) if asked.margin else (0.0, 0)
     # safety of the whole run only: a late start would forget harm
-    harm, harm_margin, safety = log_whole(since[0], *abreast(((0.0, sign), (edge, sign), (edge, -sign))))
-    weight = float(rows[0, 1])
-    harm, harm_margin = harm + weight, harm_margin + weight
-    spent, spared = math.log1p(-parts[0]), math.log1p(-parts[1])
-    at = 0
-    if len(rows) > 1:
-        late, weights = since[1:], rows[1:, 1:2]
-        more, index, largest = log_late(late, weights, contrast(0.0, sign))
-        if largest > harm:
-            at = int(rows[1 + index, 0])
-        harm = log_add(harm, more)
-        harm_margin = log_add(harm_margin, log_late(late, weights, contrast(edge, sign))[0])
-    return Logs(harm + spent, harm_margin + spent, safety + spared, at)
+    safety = next(whole) + math.log1p(-parts[1]) if asked.safety else 0.0
+    return Logs(harm, beyond, safety, at if asked.harm else beyond_at)
 
 
-def _with_bets(plan: Plan, state: CountState, logs: Logs, sign: int, margin: float, parts: tuple[float, float]) -> Logs:
+def _with_bets(
+    plan: Plan, state: CountState, logs: Logs, sign: int, margin: float, parts: tuple[float, float], asked: Asked
+) -> Logs:
     """With what the bets on the last look were worth. parts: of the weight, on harm and on safety."""
     edge, harm, safety = sign * margin, _limit(plan), -math.log(plan.beta)
+    end, joined = state.end, last_counts.joined
     return Logs(
-        last_counts.joined(logs.harm, state.end, 0.0, sign, parts[0], harm),
-        last_counts.joined(logs.harm_margin, state.end, edge, sign, parts[0], harm),
-        last_counts.joined(logs.safety, state.end, edge, -sign, parts[1], safety),
+        joined(logs.harm, end, 0.0, sign, parts[0], harm) if asked.harm else 0.0,
+        joined(logs.harm_margin, end, edge, sign, parts[0], harm) if asked.margin else 0.0,
+        joined(logs.safety, end, edge, -sign, parts[1], safety) if asked.safety else 0.0,
         logs.since,
     )
 
@@ -248,7 +271,11 @@ def _rates(state: CountState, estimate: float, margin: float, sign: int, *, eith
 
 
 def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispersion: Grade) -> Evidence:
-    """Evidence so far. `interval` False leaves the confidence sequence out (it costs most of the time)."""
+    """Evidence so far.
+
+    `interval` False leaves out what decides nothing: the confidence sequence, rates for the forecast, and of the
+    evidence against no change and beyond the margin that which does not fail.
+    """
     calibration = plan.calibration
     baseline = state.x_s / state.n_s if state.n_s > 0 else (calibration.baseline if calibration else None)
     sign = harm_sign(plan.direction)
@@ -268,15 +295,16 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
         )
     temper = dispersion(calibration, state)
     parts = last_counts.parts(plan)
-    logs = evaluate(state, sign, margin, temper, parts)
+    asked = EVERYTHING if interval else Asked(plan.fail_at == "noharm", plan.fail_at == "margin")
+    logs = evaluate(state, sign, margin, temper, parts, asked)
     if state.end:
-        logs = _with_bets(plan, state, logs, sign, margin, parts)
+        logs = _with_bets(plan, state, logs, sign, margin, parts, asked)
     either = plan.direction == "either"
     if either:
         back = margin_log_ratio(plan, baseline, -sign)
-        other = evaluate(state, -sign, back, temper, parts)
+        other = evaluate(state, -sign, back, temper, parts, asked)
         if state.end:
-            other = _with_bets(plan, state, other, -sign, back, parts)
+            other = _with_bets(plan, state, other, -sign, back, parts, asked)
         logs = Logs(
             log_add(logs.harm, other.harm) - math.log(2),
             log_add(logs.harm_margin, other.harm_margin) - math.log(2),
@@ -287,8 +315,9 @@ def assess(plan: Plan, state: CountState, *, interval: bool, grade_at_unit_dispe
     rates = (0.0, 0.0, 0.0)
     if state.weighted_c > 0 and state.weighted_s > 0:
         estimate = state.weighted_c / state.weighted_s
-        capped = min(max(math.log(estimate), -RANGE), RANGE)
-        rates = _rates(state, capped, margin, sign, either=either)
+        if interval:
+            capped = min(max(math.log(estimate), -RANGE), RANGE)
+            rates = _rates(state, capped, margin, sign, either=either)
     scale = 1.0 / (temper * state.used)
     lower, upper = bounds(plan, state, temper) if interval else (None, None)
     flags = state.flags
@@ -354,31 +383,3 @@ def bounds(plan: Plan, state: CountState, temper: float) -> tuple[float | None, 
         math.exp(lower) if math.isfinite(lower) else 0.0,
         math.exp(upper) if math.isfinite(upper) else None,
     )
-
-
-def rate_upper(events: float, total: float, beta: float, temper: float) -> float | None:
-    """Upper confidence sequence of one arm's rate (events per unit of total), tempered by phi.
-
-    Poisson likelihood ratios against each rate, mixed over rates with the prior Gamma(1/2, 1 per unit of total);
-    valid for requests that fail independently too, conservatively. None without exposure.
-    """
-    if total <= 0:
-        return None
-    x, n = events / temper, total / temper
-    threshold = math.log(1.0 / beta)
-    constant = math.lgamma(x + 0.5) - math.lgamma(0.5) - (x + 0.5) * math.log(n + 1.0)
-
-    def log_e(rate: float) -> float:
-        return constant - (x * math.log(rate) if x else 0.0) + n * rate
-
-    low = (x or 1e-12) / n
-    high = low
-    while log_e(high) < threshold:
-        high *= 2.0
-    for _ in range(30):
-        middle = 0.5 * (low + high)
-        if log_e(middle) < threshold:
-            low = middle
-        else:
-            high = middle
-    return high

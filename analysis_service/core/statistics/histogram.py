@@ -31,6 +31,7 @@ from .mixture import log_add
 from .plan import Calibration, Plan, harm_sign, margin_log_ratio
 
 NAME = "sequential-histogram"
+_HARM, _SAFETY = conditional.Asked(True, False, False), conditional.Asked(False, False, True)
 BEYOND = 10.0  # observations of stable wanted beyond the highest quantile before edges are chosen
 
 
@@ -214,13 +215,13 @@ def assess(plan: Plan, state: HistogramState, *, interval: bool = True) -> Evide
         value = -math.inf
         for way in ways:
             toward = -way if item.mirrored else way
-            logs = conditional.evaluate(item.order, toward, 0.0, temper, parts)
+            logs = conditional.evaluate(item.order, toward, 0.0, temper, parts, _HARM)
             value = log_add(value, logs.harm - share)
             worse, safe = item.margined(opposite=way != sign)
             if worse.sums:
-                beyond.append(conditional.evaluate(worse, toward, 0.0, temper, parts).harm)
+                beyond.append(conditional.evaluate(worse, toward, 0.0, temper, parts, _HARM).harm)
                 if i in state.targets:
-                    shown = conditional.evaluate(safe, toward, 0.0, temper, parts).safety
+                    shown = conditional.evaluate(safe, toward, 0.0, temper, parts, _SAFETY).safety
                     at = ways.index(way) * len(state.targets) + state.targets.index(i)
                     p = last.safety[at] if last.safety else 1.0
                     safety.append(last_counts.worth(shown, p, parts[1], -math.log(plan.beta)))

@@ -8,11 +8,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from . import conditional, last_counts, odds_ratio, rate_ratio
+from . import last_counts, odds_ratio, rate_ratio
 from .crossing import POWER, Array, Points, at_end, critical_events, crossing, smallest
 from .mixture import distances
 from .outlook import Outlook, found_first, looks_wanted
 from .plan import MAX_LOG_RATIO, Calibration, Plan, harm_sign, margin_log_ratio
+from .rate_bound import rate_upper
 from .starts import FIRST
 
 _NORMAL = NormalDist()
@@ -218,7 +219,7 @@ class _Counts:
             return 0.0
 
         def below(events: float) -> bool:
-            upper = conditional.rate_upper(events, total, self.plan.beta, self.phi)
+            upper = rate_upper(events, total, self.plan.beta, self.phi)
             return upper is not None and upper < floor
 
         if not below(0.0):
