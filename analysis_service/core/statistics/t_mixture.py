@@ -18,7 +18,7 @@ from .gauge_series import Array, Sums, Whole
 
 G2 = 0.2  # prior variance of the effect in standard deviations: best for effects about half of one
 _TINY = 1e-300  # so that a tail that underflows has a logarithm
-_FAINT = 1e-290  # tails below this are that logarithm and not their own
+_FAINT = 1e-290  # a sum below this has lost what it is made of: its terms are no numbers any more
 
 _LOG_2 = math.log(2.0)
 # numpy takes these in half the time of floats
