@@ -27,15 +27,21 @@ def told(beyond: Share, value: float) -> Beyond:
     return Beyond(*(found / sum(counts) for found in beyond_shaped(EDGES, counts, value, counts)))
 
 
-LOGNORMAL: Share = lambda x: float(stats.lognorm.sf(x, 1.0, scale=math.exp(4.0)))  # noqa: E731
-NARROW: Share = lambda x: float(stats.lognorm.sf(x, 0.5, scale=math.exp(4.0)))  # noqa: E731
-EXPONENTIAL: Share = lambda x: math.exp(-x / 60.0)  # noqa: E731
-GAMMA: Share = lambda x: float(stats.gamma.sf(x, 4.0, scale=20.0))  # noqa: E731
-STEEP: Share = lambda x: float(stats.gamma.sf(x, 4.0, scale=2.0))  # noqa: E731
-FLAT: Share = lambda x: float(stats.gamma.sf(x, 0.5, scale=60.0))  # noqa: E731
-WEIBULL: Share = lambda x: math.exp(-((x / 60.0) ** 1.5))  # noqa: E731
-SLOW: Share = lambda x: float(stats.lognorm.sf(x, 1.0, scale=2000.0))  # noqa: E731
-LATE: Share = lambda x: math.exp(-((x / 2000.0) ** 0.7))  # noqa: E731
+def lognormal(middle: float, sd: float) -> Share:
+    return lambda x: float(stats.lognorm.sf(x, sd, scale=middle))
+
+
+def gamma(shape: float, scale: float) -> Share:
+    return lambda x: float(stats.gamma.sf(x, shape, scale=scale))
+
+
+def weibull(shape: float, scale: float) -> Share:
+    return lambda x: math.exp(-((x / scale) ** shape))
+
+
+LOGNORMAL, NARROW, SLOW = lognormal(math.exp(4.0), 1.0), lognormal(math.exp(4.0), 0.5), lognormal(2000.0, 1.0)
+GAMMA, STEEP, FLAT = gamma(4.0, 20.0), gamma(4.0, 2.0), gamma(0.5, 60.0)
+EXPONENTIAL, WEIBULL, LATE = weibull(1.0, 60.0), weibull(1.5, 60.0), weibull(0.7, 2000.0)
 
 
 @pytest.mark.parametrize("value", [6.0, 20.0, 40.0, 80.0, 200.0, 400.0])
